@@ -1,0 +1,2 @@
+//! The `spiccato` command.
+fn main() {}

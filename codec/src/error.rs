@@ -1,0 +1,40 @@
+//! What can go wrong in the codec, in the terms of the person who holds the file.
+
+use std::path::PathBuf;
+
+/// Result of the codec's operations.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Errors of the codec. Every message names what was wrong and, where there is one, the way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file concerned (`-` for standard input or output).
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// The input is not what it claims to be.
+    #[error("{0}")]
+    Malformed(String),
+    /// The input is valid, but this version can't handle it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The input asks for more than a decoder's documented limits.
+    #[error("{0}")]
+    Limit(String),
+    /// The file was made with another model.
+    #[error("this file needs model {needed}, but the model at hand is {present}; name the right weights with --model")]
+    ModelMismatch {
+        /// Identifier in the file's header, in hexadecimal.
+        needed: String,
+        /// Identifier of the loaded model, in hexadecimal.
+        present: String,
+    },
+    /// An operation of the tensor library failed: a defect of this program or of a weights file.
+    #[error("network: {0}")]
+    Network(#[from] candle_core::Error),
+}

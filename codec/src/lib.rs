@@ -1,0 +1,4 @@
+//! Audio codec with sparse binary events.
+#![forbid(unsafe_code)]
+pub mod error;
+pub use error::{Error, Result};
