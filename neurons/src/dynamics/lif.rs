@@ -1,0 +1,105 @@
+//! Leaky integrate-and-fire neuron in discrete time: v ← α·v + I, a spike where v > ϑ, then reset in the same step.
+
+use crate::Real;
+
+/// What a spike does to the membrane potential.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reset {
+    /// Subtract the threshold: what exceeds it is kept.
+    Subtract,
+    /// Set to zero.
+    Zero,
+    /// Leave as it is.
+    None,
+}
+
+impl Reset {
+    /// The potential after a step that ended at `potential` with `spike` (0 or 1).
+    #[inline(always)]
+    pub fn apply<T: Real>(self, potential: T, spike: T, threshold: T) -> T {
+        match self {
+            Reset::Subtract => potential - spike * threshold,
+            Reset::Zero => potential * (T::one() - spike),
+            Reset::None => potential,
+        }
+    }
+}
+
+/// Parameters of leaky integrate-and-fire neurons.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lif {
+    /// Decay factor α of the membrane potential per step.
+    pub decay: f64,
+    /// Threshold ϑ.
+    pub threshold: f64,
+    /// Effect of a spike.
+    pub reset: Reset,
+}
+
+/// Membrane potentials after the last step, one per neuron.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LifState<T> {
+    /// Membrane potential v, after reset.
+    pub potential: Vec<T>,
+}
+
+impl<T: Real> LifState<T> {
+    /// `neurons` neurons at rest.
+    pub fn rest(neurons: usize) -> Self {
+        Self { potential: vec![T::zero(); neurons] }
+    }
+}
+
+impl Lif {
+    /// One step with input currents `input`; writes 0 or 1 into `spikes`. All slices have the state's length.
+    #[inline(always)]
+    pub fn step<T: Real>(&self, input: &[T], state: &mut LifState<T>, spikes: &mut [T]) {
+        let (decay, threshold) = (T::constant(self.decay), T::constant(self.threshold));
+        for ((v, &i), z) in state.potential.iter_mut().zip(input).zip(spikes) {
+            let before_reset = decay * *v + i;
+            *z = if before_reset > threshold { T::one() } else { T::zero() };
+            *v = self.reset.apply(before_reset, *z, threshold);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps until the first spike under a constant current.
+    fn first_spike(lif: Lif, current: f64) -> Option<usize> {
+        let (mut state, mut spikes) = (LifState::rest(1), [0.0]);
+        (1..=10_000).find(|_| {
+            lif.step(&[current], &mut state, &mut spikes);
+            spikes[0] == 1.0
+        })
+    }
+
+    #[test]
+    fn first_spike_time_matches_the_closed_form() {
+        // Without reset v after n steps is I (1 − αⁿ)/(1 − α).
+        let lif = Lif { decay: 0.95, threshold: 1.0, reset: Reset::Subtract };
+        for current in [0.051, 0.06, 0.1, 0.3, 2.0] {
+            let n = ((1.0 - lif.threshold * (1.0 - lif.decay) / current).ln() / lif.decay.ln()).floor() as usize + 1;
+            assert_eq!(first_spike(lif, current), Some(n), "current {current}");
+        }
+        assert_eq!(first_spike(lif, 0.05), None, "the asymptote equals the threshold and must not cross it");
+    }
+
+    #[test]
+    fn an_integrator_with_exact_steps_fires_strictly_above_the_threshold() {
+        // 16 steps of 1/16 reach the threshold exactly; the 17th crosses it.
+        let integrate = Lif { decay: 1.0, threshold: 1.0, reset: Reset::Zero };
+        assert_eq!(first_spike(integrate, 1.0 / 16.0), Some(17));
+    }
+
+    #[test]
+    fn resets_differ_as_documented() {
+        for (reset, left) in [(Reset::Subtract, 0.5), (Reset::Zero, 0.0), (Reset::None, 1.5)] {
+            let (mut state, mut spikes) = (LifState::rest(1), [0.0f64]);
+            Lif { decay: 0.9, threshold: 1.0, reset }.step(&[1.5], &mut state, &mut spikes);
+            assert_eq!((state.potential[0], spikes[0]), (left, 1.0));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Neuron dynamics: one time step as a pure function of parameters, state and input current, over any number of
+//! neurons. Spikes are 0 or 1; a neuron fires when its membrane potential is strictly above its threshold.
+//!
+//! Time constants come in as decay factors per step, exp(−Δt/τ).
+
+mod adaptive_lif;
+mod leaky;
+mod lif;
+mod threshold;
+
+pub use adaptive_lif::{AdaptiveLif, AdaptiveLifState};
+pub use leaky::LeakyIntegrator;
+pub(crate) use leaky::gain as leaky_gain;
+pub use lif::{Lif, LifState, Reset};
+pub use threshold::ThresholdNeuron;
+
+/// Decay factor exp(−Δt/τ) of a process with time constant τ, both in the same unit.
+pub fn decay(time_step: f64, time_constant: f64) -> f64 {
+    (-time_step / time_constant).exp()
+}

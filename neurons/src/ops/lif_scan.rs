@@ -1,0 +1,173 @@
+//! Leaky integrate-and-fire neurons over a whole sequence in one node of the gradient graph: backpropagation through
+//! time with a surrogate gradient.
+
+use candle_core::{Result, Shape, Tensor};
+
+use super::kernel::{Kernel1, Kernel2, View, differentiable1, forward_only2};
+use crate::dynamics::{Lif, LifState, Reset};
+use crate::{Real, Surrogate};
+
+/// Spikes of neurons at rest at first, for input currents (batch, time, channels). With `detach_reset` no gradient flows
+/// through the reset, as e-prop has it; without, as in the LSNN paper, it does.
+///
+/// # Errors
+/// If the input has not three dimensions.
+pub fn lif_scan(current: &Tensor, neuron: Lif, surrogate: Surrogate, detach_reset: bool) -> Result<Tensor> {
+    differentiable1(LifScan { neuron, surrogate, detach_reset }, current)
+}
+
+#[derive(Clone, Copy)]
+struct LifScan {
+    neuron: Lif,
+    surrogate: Surrogate,
+    detach_reset: bool,
+}
+
+impl Kernel1 for LifScan {
+    const NAME: &'static str = "lif-scan";
+
+    fn run<T: Real>(&self, current: View<'_, T>) -> Result<(Vec<T>, Shape)> {
+        let (_, time, channels) = current.sequence()?;
+        let mut out = vec![T::zero(); current.data.len()];
+        if !out.is_empty() {
+            scan(self.neuron, current.data, &mut out, time, channels);
+        }
+        Ok((out, current.shape.clone()))
+    }
+
+    fn backward(&self, current: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(forward_only2(LifScanGradient(*self), current, grad)?))
+    }
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn scan<T: Real>(neuron: Lif, current: &[T], spikes: &mut [T], time: usize, channels: usize) {
+    let item = time * channels;
+    for (current, spikes) in current.chunks_exact(item).zip(spikes.chunks_exact_mut(item)) {
+        let mut state = LifState::rest(channels);
+        for (i, z) in current.chunks_exact(channels).zip(spikes.chunks_exact_mut(channels)) {
+            neuron.step(i, &mut state, z);
+        }
+    }
+}
+
+struct LifScanGradient(LifScan);
+
+impl Kernel2 for LifScanGradient {
+    const NAME: &'static str = "lif-scan-gradient";
+
+    fn run<T: Real>(&self, current: View<'_, T>, grad: View<'_, T>) -> Result<(Vec<T>, Shape)> {
+        let (_, time, channels) = current.sequence()?;
+        let mut out = vec![T::zero(); current.data.len()];
+        if !out.is_empty() {
+            adjoint(self.0, current.data, grad.data, &mut out, time, channels);
+        }
+        Ok((out, current.shape.clone()))
+    }
+}
+
+/// v⁻ is the potential before reset and v⁺ the one after, so v⁻[t] = α·v⁺[t−1] + I[t]. With ψ the surrogate at v⁻ − ϑ
+/// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is detached.
+#[multiversion::multiversion(targets = "simd")]
+fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time: usize, channels: usize) {
+    let LifScan { neuron, surrogate, detach_reset } = op;
+    let (alpha, threshold) = (T::constant(neuron.decay), T::constant(neuron.threshold));
+    let item = time * channels;
+    let mut before_reset = vec![T::zero(); item];
+    for ((current, grad), out) in
+        current.chunks_exact(item).zip(grad.chunks_exact(item)).zip(out.chunks_exact_mut(item))
+    {
+        let mut potential = vec![T::zero(); channels];
+        for (i, stored) in current.chunks_exact(channels).zip(before_reset.chunks_exact_mut(channels)) {
+            for ((v, &i), stored) in potential.iter_mut().zip(i).zip(stored) {
+                *stored = alpha * *v + i;
+                let z = if *stored > threshold { T::one() } else { T::zero() };
+                *v = neuron.reset.apply(*stored, z, threshold);
+            }
+        }
+        let mut after = vec![T::zero(); channels]; // e of the step at hand
+        for t in (0..time).rev() {
+            let at = t * channels;
+            let rows = before_reset[at..][..channels].iter().zip(&grad[at..][..channels]);
+            for (((&v, &d), e), o) in rows.zip(after.iter_mut()).zip(&mut out[at..][..channels]) {
+                let z = if v > threshold { T::one() } else { T::zero() };
+                let (by_potential, by_spike) = match neuron.reset {
+                    Reset::Subtract => (T::one(), -threshold),
+                    Reset::Zero => (T::one() - z, -v),
+                    Reset::None => (T::one(), T::zero()),
+                };
+                let through_reset = if detach_reset { T::zero() } else { *e * by_spike };
+                *o = surrogate.derivative(v - threshold) * (d + through_reset) + *e * by_potential;
+                *e = alpha * *o;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::ThresholdNeuron;
+    use crate::gradcheck::random;
+    use crate::ops::spike;
+    use candle_core::Var;
+
+    const SURROGATE: Surrogate = Surrogate::FastSigmoid { slope: 2.0 };
+
+    /// The same neuron as a graph of one node per operation and step.
+    fn step_by_step(current: &Tensor, lif: Lif, detach_reset: bool) -> Result<Tensor> {
+        let (batch, time, channels) = current.dims3()?;
+        let mut v = Tensor::zeros((batch, channels), current.dtype(), current.device())?;
+        let mut spikes = vec![];
+        for t in 0..time {
+            v = ((v * lif.decay)? + current.narrow(1, t, 1)?.squeeze(1)?)?;
+            let z = spike(&v, ThresholdNeuron { threshold: lif.threshold }, SURROGATE)?;
+            let reset = if detach_reset { z.detach() } else { z.clone() };
+            v = match lif.reset {
+                Reset::Subtract => (v - (reset * lif.threshold)?)?,
+                Reset::Zero => (&v * reset.affine(-1.0, 1.0)?)?,
+                Reset::None => v,
+            };
+            spikes.push(z);
+        }
+        Tensor::stack(&spikes, 1)
+    }
+
+    #[test]
+    fn spikes_and_gradients_match_the_step_by_step_graph() -> Result<()> {
+        for reset in [Reset::Subtract, Reset::Zero, Reset::None] {
+            for detach_reset in [false, true] {
+                let lif = Lif { decay: 0.9, threshold: 0.7, reset };
+                let current = Var::from_tensor(&random(&[3, 29, 5], 1)?)?;
+                let weight = random(&[3, 29, 5], 2)?;
+                let fused = lif_scan(&current, lif, SURROGATE, detach_reset)?;
+                let graph = step_by_step(&current, lif, detach_reset)?;
+                assert_eq!(fused.to_vec3::<f64>()?, graph.to_vec3::<f64>()?);
+                assert!(fused.sum_all()?.to_scalar::<f64>()? > 20.0);
+
+                let gradient = |spikes: &Tensor| -> Result<Tensor> {
+                    let grads = (spikes * &weight)?.sum_all()?.backward()?;
+                    Ok(grads.get(&current).unwrap().clone())
+                };
+                let difference = (gradient(&fused)? - gradient(&graph)?)?.abs()?.max_all()?.to_scalar::<f64>()?;
+                assert!(difference < 1e-12, "{reset:?}, detached {detach_reset}: {difference}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn forward_is_the_pure_function() -> Result<()> {
+        let lif = Lif { decay: 0.8, threshold: 0.5, reset: Reset::Subtract };
+        let current = random(&[2, 31, 4], 3)?;
+        let fused = lif_scan(&current, lif, SURROGATE, false)?.to_vec3::<f64>()?;
+        for (item, fused) in current.to_vec3::<f64>()?.iter().zip(fused) {
+            let (mut state, mut spikes) = (LifState::rest(4), vec![0.0; 4]);
+            for (i, z) in item.iter().zip(fused) {
+                lif.step(i, &mut state, &mut spikes);
+                assert_eq!(spikes, z);
+            }
+        }
+        Ok(())
+    }
+}

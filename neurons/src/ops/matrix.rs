@@ -1,0 +1,143 @@
+//! Matrix products through the `gemm` crate: the one place with unsafe code.
+
+use candle_core::{Result, Shape, Tensor};
+
+use super::kernel::{Kernel1, Kernel2, View, forward_only1, forward_only2};
+use crate::Real;
+
+/// A row-major matrix, or its transpose.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    pub(super) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns, "a matrix of {rows} × {columns}");
+        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// `out` ← `a`·`b`, or `out` ← `out` + `a`·`b` with `accumulate`; `out` is row-major.
+pub(super) fn multiply<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    assert_eq!(a.columns, b.rows, "inner dimensions");
+    assert_eq!(out.len(), a.rows * b.columns, "a product of {} × {}", a.rows, b.columns);
+    // SAFETY: the constructor has checked that every (row, column) of `a` and `b` lies within their slices, and the
+    // assertion above that `out` holds rows × columns; the strides passed are those of row-major storage or its
+    // transpose. The three slices cannot overlap, since `out` is borrowed mutably.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            1,
+            b.columns as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            T::one(),
+            T::one(),
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Product with the transpose of the second factor: (…, n) by (m, n) gives (…, m).
+struct TimesTransposed;
+
+impl Kernel2 for TimesTransposed {
+    const NAME: &'static str = "times-transposed";
+
+    fn run<T: Real>(&self, a: View<'_, T>, b: View<'_, T>) -> Result<(Vec<T>, Shape)> {
+        let (rows, inner) = a.rows()?;
+        let (outputs, _) = b.shape.dims2()?;
+        let mut out = vec![T::zero(); rows * outputs];
+        let b = Matrix::new(b.data, outputs, inner);
+        multiply(&mut out, false, Matrix::new(a.data, rows, inner), b.transposed());
+        let mut dims = a.shape.dims().to_vec();
+        dims.pop();
+        dims.push(outputs);
+        Ok((out, dims.into()))
+    }
+}
+
+/// Product of the transpose of the first factor with the second: (…, n) and (…, m) give (n, m).
+struct TransposedTimes;
+
+impl Kernel2 for TransposedTimes {
+    const NAME: &'static str = "transposed-times";
+
+    fn run<T: Real>(&self, a: View<'_, T>, b: View<'_, T>) -> Result<(Vec<T>, Shape)> {
+        let (rows, n) = a.rows()?;
+        let (_, m) = b.rows()?;
+        let mut out = vec![T::zero(); n * m];
+        multiply(&mut out, false, Matrix::new(a.data, rows, n).transposed(), Matrix::new(b.data, rows, m));
+        Ok((out, (n, m).into()))
+    }
+}
+
+/// Sums the rows of each of `groups` equal groups: (…, n) gives (groups, n).
+struct SumRows {
+    groups: usize,
+}
+
+impl Kernel1 for SumRows {
+    const NAME: &'static str = "sum-rows";
+
+    fn run<T: Real>(&self, a: View<'_, T>) -> Result<(Vec<T>, Shape)> {
+        let (rows, n) = a.rows()?;
+        let mut out = vec![T::zero(); self.groups * n];
+        if rows > 0 {
+            for (sums, group) in out.chunks_exact_mut(n).zip(a.data.chunks_exact(rows / self.groups * n)) {
+                add_rows(sums, group);
+            }
+        }
+        Ok((out, (self.groups, n).into()))
+    }
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn add_rows<T: Real>(sums: &mut [T], rows: &[T]) {
+    for row in rows.chunks_exact(sums.len()) {
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+}
+
+/// a·bᵀ over the last dimensions.
+pub(super) fn times_transposed(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    forward_only2(TimesTransposed, a, b)
+}
+
+/// aᵀ·b over all dimensions but the last.
+pub(super) fn transposed_times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    forward_only2(TransposedTimes, a, b)
+}
+
+/// Sums over the rows of each group.
+pub(super) fn sum_rows(a: &Tensor, groups: usize) -> Result<Tensor> {
+    forward_only1(SumRows { groups }, a)
+}

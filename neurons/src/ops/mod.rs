@@ -1,0 +1,22 @@
+//! Differentiable operations on sequences, channels last: (batch, time, channels), `f32` or `f64`, on the CPU.
+//!
+//! Every operation runs on the calling thread: callers parallelise over the batch, so results don't depend on the
+//! number of threads. Each backward pass is itself an operation on tensors, tested against finite differences.
+
+mod activation;
+mod kernel;
+mod leaky_scan;
+mod lif_scan;
+mod linear;
+mod matrix;
+mod norm;
+mod spike;
+mod temporal_convolution;
+
+pub use activation::{gelu, sigmoid};
+pub use leaky_scan::leaky_scan;
+pub use lif_scan::lif_scan;
+pub use linear::linear;
+pub use norm::rms_norm;
+pub use spike::spike;
+pub use temporal_convolution::temporal_convolution;
