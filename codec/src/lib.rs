@@ -1,4 +1,5 @@
 //! Audio codec with sparse binary events.
 #![forbid(unsafe_code)]
 pub mod error;
+pub mod network;
 pub use error::{Error, Result};

@@ -1,1 +1,16 @@
-//! Training and evaluation of the auto-encoder.
+//! Training of Spiccato's auto-encoder on folders of audio and on datasets laid out as MAESTRO.
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+pub mod config;
+pub mod data;
+mod loss;
+mod optimizer;
+mod schedule;
+mod step;
+pub mod trainer;
+mod validation;
+mod variables;
+
+pub use config::TrainingConfig;
+pub use trainer::{Outcome, Report, Trainer};

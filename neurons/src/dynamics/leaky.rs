@@ -16,6 +16,11 @@ impl<T: Real> LeakyIntegrator<T> {
         Self { decay: decay.to_vec(), gain }
     }
 
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        self.decay.len()
+    }
+
     /// One step: `state` (one value per channel) decays and takes in `input`.
     #[inline(always)]
     pub fn step(&self, input: &[T], state: &mut [T]) {

@@ -1,0 +1,167 @@
+//! Model files: safetensors with half-precision weights, the sizes of the layers in the metadata.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use candle_core::{DType, Device, Tensor};
+use half::f16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::{Network, NetworkConfig};
+use crate::{Error, Result};
+
+/// Metadata key with the [`NetworkConfig`] as JSON.
+const CONFIG_KEY: &str = "spiccato.network";
+
+/// Identifies a model: the first 8 bytes of the BLAKE3 hash of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ModelId(pub [u8; 8]);
+
+impl ModelId {
+    /// The identifier of a model file with this content.
+    pub fn of(file: &[u8]) -> Self {
+        let hash = blake3::hash(file);
+        let mut id = [0; 8];
+        id.copy_from_slice(&hash.as_bytes()[..8]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A network with the identifier of the file that it came from.
+#[derive(Clone)]
+pub struct Model {
+    /// The network.
+    pub network: Network,
+    /// Identifier of its file.
+    pub id: ModelId,
+}
+
+fn malformed(what: impl fmt::Display) -> Error {
+    Error::Malformed(format!("not a Spiccato model: {what}"))
+}
+
+/// Reads a model from the content of its file.
+///
+/// # Errors
+/// If it is no model file, or one for another version of the network.
+pub fn load_model(file: &[u8]) -> Result<Model> {
+    let (_, metadata) = SafeTensors::read_metadata(file).map_err(malformed)?;
+    let config = metadata.metadata().as_ref().and_then(|m| m.get(CONFIG_KEY));
+    let config = config.ok_or_else(|| malformed(format!("its metadata has no {CONFIG_KEY}")))?;
+    let config: NetworkConfig = serde_json::from_str(config).map_err(malformed)?;
+    let mut weights = BTreeMap::new();
+    for (name, view) in SafeTensors::deserialize(file).map_err(malformed)?.tensors() {
+        weights.insert(name.clone(), tensor_from_half(&name, &view)?);
+    }
+    Ok(Model { network: Network::new(&config, &weights)?, id: ModelId::of(file) })
+}
+
+fn tensor_from_half(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
+    if view.dtype() != Dtype::F16 {
+        return Err(malformed(format!("weight {name} is {:?}, not half precision", view.dtype())));
+    }
+    let halves = view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32());
+    Ok(Tensor::from_vec(halves.collect::<Vec<f32>>(), view.shape(), &Device::Cpu)?)
+}
+
+/// The content of a model file with these weights, rounded to half precision.
+///
+/// # Errors
+/// If a weight can't be converted or is beyond the range of half precision.
+pub fn save_model(config: &NetworkConfig, weights: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
+    let mut halves = BTreeMap::new();
+    for (name, tensor) in weights {
+        let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let rounded: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
+        if let Some(bad) = rounded.iter().find(|v| !v.is_finite()) {
+            return Err(Error::Limit(format!("weight {name} holds {bad}, which half precision can't store")));
+        }
+        let bytes: Vec<u8> = rounded.into_iter().flat_map(f16::to_le_bytes).collect();
+        halves.insert(name, (tensor.dims().to_vec(), bytes));
+    }
+    let views = halves
+        .iter()
+        .map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F16, shape.clone(), bytes).map_err(malformed)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let config = serde_json::to_string(config).map_err(malformed)?;
+    let metadata = HashMap::from([(CONFIG_KEY.to_owned(), config)]);
+    safetensors::serialize(views, Some(metadata)).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Initial, quality_features};
+
+    fn small() -> (NetworkConfig, BTreeMap<String, Tensor>) {
+        let config = NetworkConfig {
+            bands: 6,
+            neurons: 5,
+            width: 8,
+            hidden: 12,
+            taps: 3,
+            dilations: vec![1, 2],
+            knots: 3,
+        };
+        let weights = config.parameters().into_iter().enumerate().map(|(i, p)| {
+            let count = p.shape.iter().product::<usize>();
+            let values = match p.initial {
+                Initial::Constant(c) => vec![c; count],
+                Initial::Values(v) => v,
+                Initial::Uniform(bound) => (0..count).map(|j| (bound * ((i * 31 + j * 17) as f64).sin()) as f32).collect(),
+            };
+            (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
+        });
+        (config.clone(), weights.collect())
+    }
+
+    #[test]
+    fn a_saved_model_is_the_network_up_to_half_precision() {
+        let (config, weights) = small();
+        let file = save_model(&config, &weights).unwrap();
+        let model = load_model(&file).unwrap();
+        assert_eq!(model.network.config(), &config);
+        assert_eq!(file, save_model(&config, &weights).unwrap(), "the same weights give the same file");
+        let original = Network::new(&config, &weights).unwrap();
+        let x = Tensor::from_vec((0..60).map(|i| (i as f32).sin()).collect(), (1, 10, 6), &Device::Cpu).unwrap();
+        let quality = quality_features(&[0.4], 3).unwrap();
+        let run = |network: &Network| network.encoder.forward(&x, &quality).unwrap().flatten_all().unwrap();
+        let difference = (run(&original) - run(&model.network)).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 5e-3);
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_refused() {
+        let (config, mut weights) = small();
+        assert!(load_model(b"not a model").is_err());
+        let file = save_model(&config, &weights).unwrap();
+        assert!(load_model(&file[..file.len() / 2]).is_err());
+        weights.remove("encoder.norm.gain");
+        let message = load_model(&save_model(&config, &weights).unwrap()).err().unwrap().to_string();
+        assert!(message.contains("encoder.norm.gain is missing"), "{message}");
+    }
+
+    #[test]
+    fn pieces_of_the_decoder_are_the_whole() {
+        let (config, weights) = small();
+        let decoder = Network::new(&config, &weights).unwrap().decoder;
+        let bits: Vec<f32> = (0..40 * 5).map(|i| f32::from(i * i % 7 == 1)).collect();
+        let events = Tensor::from_vec(bits, (1, 40, 5), &Device::Cpu).unwrap();
+        let quality = quality_features(&[0.7], 3).unwrap();
+        let whole = decoder.forward(&events, &quality).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
+
+        let (first, state) = decoder.embed(&events.narrow(1, 0, 23).unwrap(), &quality, None).unwrap();
+        let (second, _) = decoder.embed(&events.narrow(1, 23, 17).unwrap(), &quality, Some(&state)).unwrap();
+        let embedding = Tensor::cat(&[first, second], 1).unwrap();
+        let context = config.context();
+        let piece = decoder.render(&embedding.narrow(1, 10 - context, 20 + 2 * context).unwrap()).unwrap();
+        let piece = piece.squeeze(0).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(piece[context..context + 20], whole[10..30], "the same bits whatever the pieces");
+    }
+}

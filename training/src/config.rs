@@ -1,0 +1,165 @@
+//! What describes a training run: read from TOML, kept in the run's folder.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use spiccato::network::NetworkConfig;
+
+/// A training run. Every field has a default; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Seed of the initial weights and of every random choice.
+    pub seed: u64,
+    /// Steps of the optimiser in the whole run.
+    pub steps: u64,
+    /// Crops in a step.
+    pub batch: usize,
+    /// Frames in a crop.
+    pub frames: usize,
+    /// Parts of a batch that are computed side by side. Part of the arithmetic: the same number gives the same bits,
+    /// whatever the number of threads.
+    pub shards: usize,
+    /// Learning rate after warm-up.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises to its full value.
+    pub warm_up: u64,
+    /// Share of the run, at its end, over which the learning rate falls to zero.
+    pub cool_down: f64,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Largest norm of the gradient; a larger one is scaled down.
+    pub gradient_norm: f64,
+    /// Decay per step of the running average of the weights, which is what is validated and exported.
+    pub averaging: f64,
+    /// Sparsity pressure (weight of the firing rate in the loss) at quality 1 and at quality 0; between them the
+    /// logarithm is linear in the quality.
+    pub pressure: (f64, f64),
+    /// Shares of the run at which the pressure starts to rise from zero and at which it is full.
+    pub pressure_ramp: (f64, f64),
+    /// Steps between validations.
+    pub validation_interval: u64,
+    /// Seconds between checkpoints.
+    pub checkpoint_seconds: f64,
+    /// Changes made to each crop.
+    pub augmentation: Augmentation,
+    /// Sizes of the network.
+    pub network: NetworkConfig,
+}
+
+/// Random changes made to each crop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Largest change of level in dB, either way.
+    pub gain_db: f64,
+    /// Standard deviation in dB of each of three cosines over the bands that make a random smooth equaliser.
+    pub equaliser_db: f64,
+    /// Share of crops that noise is added to.
+    pub noise_share: f64,
+    /// Level of that noise, from and to, in dB relative to full scale.
+    pub noise_db: (f64, f64),
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self { gain_db: 4.0, equaliser_db: 2.5, noise_share: 0.3, noise_db: (-85.0, -60.0) }
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            steps: 6000,
+            batch: 24,
+            frames: 128,
+            shards: 4,
+            learning_rate: 2e-3,
+            warm_up: 100,
+            cool_down: 0.4,
+            weight_decay: 0.01,
+            gradient_norm: 1.0,
+            averaging: 0.998,
+            pressure: (0.8, 9.0),
+            pressure_ramp: (0.03, 0.35),
+            validation_interval: 200,
+            checkpoint_seconds: 180.0,
+            augmentation: Augmentation::default(),
+            network: NetworkConfig::default(),
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// Reads a configuration in TOML.
+    ///
+    /// # Errors
+    /// If it is no TOML, has an unknown key or an impossible value; the message names it.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks that the values make sense together.
+    ///
+    /// # Errors
+    /// Naming the first that does not.
+    pub fn validate(&self) -> Result<()> {
+        let share = |v: f64| (0.0..=1.0).contains(&v);
+        ensure!(self.steps > 0, "steps must be at least 1");
+        ensure!(self.batch > 0 && self.shards > 0, "batch and shards must be at least 1");
+        ensure!(self.batch.is_multiple_of(self.shards), "batch ({}) must be a multiple of shards ({})", self.batch, self.shards);
+        ensure!(self.frames >= 8, "frames must be at least 8, not {}", self.frames);
+        ensure!(self.learning_rate > 0.0, "learning_rate must be above 0, not {}", self.learning_rate);
+        ensure!(share(self.cool_down), "cool_down must be between 0 and 1, not {}", self.cool_down);
+        ensure!(share(self.averaging), "averaging must be between 0 and 1, not {}", self.averaging);
+        ensure!(self.gradient_norm > 0.0, "gradient_norm must be above 0, not {}", self.gradient_norm);
+        let (high_quality, low_quality) = self.pressure;
+        ensure!(
+            0.0 < high_quality && high_quality <= low_quality,
+            "pressure must be two values above 0, the first (quality 1) no larger than the second, not {:?}",
+            self.pressure
+        );
+        let (start, full) = self.pressure_ramp;
+        ensure!(share(start) && share(full) && start <= full, "pressure_ramp must rise within 0 to 1, not {:?}", (start, full));
+        ensure!(self.validation_interval > 0, "validation_interval must be at least 1");
+        ensure!(self.network.taps % 2 == 1, "network.taps must be odd, not {}", self.network.taps);
+        ensure!(self.network.knots >= 2, "network.knots must be at least 2, not {}", self.network.knots);
+        ensure!(
+            self.network.bands == spiccato::signal::BANDS,
+            "network.bands must be {}, not {}",
+            spiccato::signal::BANDS,
+            self.network.bands
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_survive_toml() {
+        let config = TrainingConfig::default();
+        config.validate().unwrap();
+        assert_eq!(TrainingConfig::from_toml(&toml::to_string(&config).unwrap()).unwrap(), config);
+        assert_eq!(TrainingConfig::from_toml("").unwrap(), config);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, named) in [
+            ("stepz = 3", "stepz"),
+            ("steps = 0", "steps"),
+            ("batch = 25", "25"),
+            ("[network]\ntaps = 4", "taps"),
+            ("pressure = [3.0, 1.0]", "pressure"),
+            ("learning_rate = -1.0", "-1"),
+        ] {
+            let message = TrainingConfig::from_toml(text).unwrap_err().to_string();
+            assert!(message.contains(named), "{text}: {message}");
+        }
+    }
+}
