@@ -3,3 +3,4 @@
 pub mod error;
 pub mod network;
 pub use error::{Error, Result};
+pub mod signal;
