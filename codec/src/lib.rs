@@ -1,4 +1,6 @@
 //! Audio codec with sparse binary events.
 #![forbid(unsafe_code)]
+pub mod atomic_file;
+pub mod audio_file;
 pub mod error;
 pub use error::{Error, Result};
