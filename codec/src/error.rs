@@ -38,3 +38,11 @@ pub enum Error {
     #[error("network: {0}")]
     Network(#[from] candle_core::Error),
 }
+
+impl Error {
+    /// Adds the file's name to an input or output error: `read(…).map_err(Error::io(path))`.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,26 @@
+//! Audio files: reading any common format as interleaved f32, changing the sample rate, writing WAV.
+//!
+//! [`AudioInput`] names a source that can be read more than once, [`AudioReader`] streams its samples in blocks,
+//! [`Resampler`] changes the rate of a stream, [`Limiter`] keeps peaks under full scale and [`WavWriter`] stores the
+//! result. Everything streams: memory does not grow with the length of the audio.
+
+mod downmix;
+mod input;
+mod limiter;
+mod read;
+mod resample;
+mod tags;
+mod write;
+
+pub use downmix::Surround;
+pub use input::AudioInput;
+pub use limiter::Limiter;
+pub use read::{AudioReader, AudioSpec};
+pub use resample::{Resampler, resampled_length};
+pub use tags::{MAX_TAG_BYTES, MAX_TAGS, Tag};
+pub use write::{SampleFormat, WavSpec, WavWriter};
+
+use std::ops::RangeInclusive;
+
+/// Sample rates in hertz that the codec takes and gives.
+pub const SAMPLE_RATES: RangeInclusive<u32> = 8_000..=192_000;

@@ -1,0 +1,268 @@
+//! Any audio file as a stream of interleaved f32 samples.
+//!
+//! Decoding is Symphonia's. What this module adds is strictness: a codec that stores what it is given must not take a
+//! damaged file for a short one. So a corrupt packet, a stream that ends before the length its header declares, a
+//! checksum that doesn't match, or a sample that is no number, is an error that says where.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as Symphonia;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::{FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_WAVE};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::meta::MetadataOptions;
+
+use super::downmix::{Mixer, Surround};
+use super::{SAMPLE_RATES, Tag, tags};
+use crate::{Error, Result};
+
+/// The largest magnitude a sample may have, full scale being 1. Float files may exceed full scale, some by a wrong
+/// scale (such as that of 16-bit integers); beyond this a sample is damage, and its square would upset the analysis.
+const MAX_MAGNITUDE: f32 = 1e6;
+
+/// What a file says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AudioSpec {
+    /// Frames per second, within [`SAMPLE_RATES`].
+    pub sample_rate: u32,
+    /// Channels that the reader gives: 1 or 2.
+    pub channels: usize,
+    /// Frames (samples per channel) that the file declares, if it does. Only a claim: never allocate by it.
+    pub declared_frames: Option<u64>,
+    /// Title, artist and the like.
+    pub tags: Vec<Tag>,
+}
+
+/// Reads an audio file from its beginning to its end, block by block.
+pub struct AudioReader {
+    name: PathBuf,
+    format: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
+    track: u32,
+    layout: Channels,
+    mixer: Option<Mixer>,
+    spec: AudioSpec,
+    frames: u64,
+    decoded: Vec<f32>,
+    mixed: Vec<f32>,
+    /// The first packet is decoded on opening, because only then are rate and channels certain.
+    first_is_waiting: bool,
+    finished: bool,
+}
+
+impl AudioReader {
+    /// Opens a stream and decodes its first packet.
+    pub(super) fn new(name: &Path, source: Box<dyn MediaSource>, surround: Surround) -> Result<Self> {
+        let shown = name.display();
+        let stream = MediaSourceStream::new(source, Default::default());
+        let mut format = symphonia::default::get_probe()
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+            .map_err(|error| probe_error(name, error))?;
+        let tags = tags::collect(format.as_mut());
+        let no_audio = || Error::Malformed(format!("{shown}: the file holds no audio track"));
+        let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
+        let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?;
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+            .map_err(|error| match error {
+                Symphonia::Unsupported(_) => {
+                    Error::Unsupported(format!("{shown}: no decoder for this kind of audio ({error})"))
+                }
+                error => probe_error(name, error),
+            })?;
+        let spec =
+            AudioSpec { sample_rate: 0, channels: 0, declared_frames: declared_frames(track, parameters.codec), tags };
+        let mut reader = Self {
+            name: name.to_owned(),
+            track: track.id,
+            format,
+            decoder,
+            layout: Channels::None,
+            mixer: None,
+            spec,
+            frames: 0,
+            decoded: Vec::new(),
+            mixed: Vec::new(),
+            first_is_waiting: true,
+            finished: false,
+        };
+        reader.decode_block()?;
+        let (rate, channels) = (reader.spec.sample_rate, reader.layout.count());
+        if !SAMPLE_RATES.contains(&rate) {
+            let (least, most) = SAMPLE_RATES.into_inner();
+            return Err(Error::Unsupported(format!(
+                "{shown}: a sample rate of {rate} Hz; {least} to {most} Hz are supported"
+            )));
+        }
+        if channels > 2 && surround == Surround::Refuse {
+            return Err(Error::Unsupported(format!(
+                "{shown}: {channels} channels, but only mono and stereo can be stored; --downmix mixes them to stereo"
+            )));
+        }
+        reader.mixer = (channels > 2).then(|| Mixer::new(&reader.layout));
+        reader.spec.channels = reader.mixer.as_ref().map_or(channels, Mixer::outputs);
+        Ok(reader)
+    }
+
+    /// Rate, channels, declared length, tags.
+    pub fn spec(&self) -> &AudioSpec {
+        &self.spec
+    }
+
+    /// Frames decoded so far. After the last block this is the true length of the audio.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// The next block of interleaved samples, whole frames of it, never empty; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for damage (with its position), [`Error::Io`] if reading fails.
+    pub fn next_block(&mut self) -> Result<Option<&[f32]>> {
+        if !std::mem::take(&mut self.first_is_waiting) && (self.finished || !self.decode_block()?) {
+            return Ok(None);
+        }
+        Ok(Some(match &self.mixer {
+            Some(mixer) => {
+                mixer.mix(&self.decoded, &mut self.mixed);
+                &self.mixed
+            }
+            None => &self.decoded,
+        }))
+    }
+
+    /// Decodes packets into `self.decoded` until one holds samples; false at the end.
+    fn decode_block(&mut self) -> Result<bool> {
+        loop {
+            let packet = match self.format.next_packet() {
+                Ok(Some(packet)) if packet.track_id == self.track => packet,
+                Ok(Some(_)) => continue,
+                Ok(None) => return self.end().map(|()| false),
+                Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return self.end_in_midstream().map(|()| false);
+                }
+                Err(Symphonia::IoError(error)) => return Err(Error::io(&self.name)(error)),
+                Err(error) => return Err(self.damage(&error)),
+            };
+            let buffer = match self.decoder.decode(&packet) {
+                Ok(buffer) => buffer,
+                Err(error) => return Err(self.damage(&error)),
+            };
+            if buffer.is_empty() {
+                continue;
+            }
+            let (rate, layout) = (buffer.spec().rate(), buffer.spec().channels());
+            if self.frames == 0 {
+                self.spec.sample_rate = rate;
+                self.layout = layout.clone();
+            } else if rate != self.spec.sample_rate || *layout != self.layout {
+                let change = format!("sample rate or channels change to {rate} Hz, {}", layout.count());
+                return Err(Error::Unsupported(format!("{}: {change} {}", self.name.display(), self.position())));
+            }
+            buffer.copy_to_vec_interleaved(&mut self.decoded);
+            self.check_samples()?;
+            self.frames += (self.decoded.len() / self.layout.count()) as u64;
+            return Ok(true);
+        }
+    }
+
+    fn check_samples(&self) -> Result<()> {
+        let sound = |sample: &f32| sample.abs() <= MAX_MAGNITUDE; // false for NaN
+        let Some(index) = self.decoded.iter().position(|sample| !sound(sample)) else { return Ok(()) };
+        let channels = self.layout.count();
+        let (frame, channel) = (self.frames + (index / channels) as u64, index % channels + 1);
+        Err(Error::Malformed(format!(
+            "{}: sample {frame} ({:.3} s) of channel {channel} is {}; samples must be finite numbers near ±1",
+            self.name.display(),
+            self.seconds(frame),
+            self.decoded[index]
+        )))
+    }
+
+    /// The container came to its end in good order.
+    fn end(&mut self) -> Result<()> {
+        self.finished = true;
+        if self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
+            return Err(self.cut_short());
+        }
+        if self.frames == 0 {
+            return Err(Error::Malformed(format!("{}: the file holds no samples", self.name.display())));
+        }
+        if self.decoder.finalize().verify_ok == Some(false) {
+            return Err(Error::Malformed(format!(
+                "{}: the decoded samples don't match the checksum in the file; the file is damaged",
+                self.name.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The bytes ran out where the container expected more.
+    fn end_in_midstream(&mut self) -> Result<()> {
+        // Plain samples of undeclared length (written to a pipe, say) go on to the end of the file.
+        let format = self.format.format_info().format;
+        let unframed = [FORMAT_ID_WAVE, FORMAT_ID_AIFF, FORMAT_ID_CAF].contains(&format);
+        if unframed && self.spec.declared_frames.is_none_or(|declared| self.frames >= declared) {
+            return self.end();
+        }
+        Err(self.cut_short())
+    }
+
+    fn cut_short(&self) -> Error {
+        let name = self.name.display();
+        let frames = self.frames;
+        Error::Malformed(match self.spec.declared_frames {
+            Some(declared) if frames < declared => {
+                format!(
+                    "{name}: only {frames} of the {declared} samples that its header declares are there; truncated?"
+                )
+            }
+            _ => format!("{name}: ends in the middle of the stream, after {frames} samples; truncated?"),
+        })
+    }
+
+    fn damage(&self, error: &Symphonia) -> Error {
+        let (name, position) = (self.name.display(), self.position());
+        match error {
+            Symphonia::ResetRequired => Error::Unsupported(format!(
+                "{name}: another recording begins {position}; files chained from several streams must be split first"
+            )),
+            error => Error::Malformed(format!("{name}: damaged {position} ({error})")),
+        }
+    }
+
+    fn position(&self) -> String {
+        format!("at sample {} ({:.3} s)", self.frames, self.seconds(self.frames))
+    }
+
+    fn seconds(&self, frame: u64) -> f64 {
+        frame as f64 / f64::from(self.spec.sample_rate.max(1))
+    }
+}
+
+/// The length that the container declares, where that is a declaration and not Symphonia's guess: for an MP3 without an
+/// encoder's header it is estimated from the bit rate of the first packets.
+fn declared_frames(track: &Track, codec: symphonia::core::codecs::audio::AudioCodecId) -> Option<u64> {
+    track.num_frames.filter(|_| codec != CODEC_ID_MP3 || track.delay.is_some())
+}
+
+fn probe_error(name: &Path, error: Symphonia) -> Error {
+    let shown = name.display();
+    match error {
+        Symphonia::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Error::Malformed(format!("{shown}: ends before its header does; truncated?"))
+        }
+        Symphonia::IoError(error) => Error::io(name)(error),
+        Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => Error::Malformed(format!(
+            "{shown}: not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, AAC or ALAC in MP4, AIFF, CAF)"
+        )),
+        Symphonia::Unsupported(_) => Error::Unsupported(format!("{shown}: {error}")),
+        Symphonia::LimitError(_) => Error::Limit(format!("{shown}: {error}")),
+        error => Error::Malformed(format!("{shown}: damaged header ({error})")),
+    }
+}
