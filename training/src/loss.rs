@@ -8,7 +8,7 @@ use spiccato_neurons::ops::sigmoid;
 const POTENTIAL_COST: f64 = 1e-4;
 
 /// Decibels in a difference of natural logarithms of magnitude.
-const DB_PER_NEPER: f64 = 8.685_889_638_065_035;
+pub(crate) const DB_PER_NEPER: f64 = 8.685_889_638_065_035;
 
 /// The loss of a batch and what it is made of.
 pub(crate) struct Loss {

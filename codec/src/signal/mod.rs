@@ -29,3 +29,5 @@ pub const LOW_BINS: usize = 168;
 pub fn frame_count(samples: u64) -> u64 {
     samples / HOP as u64 + 1
 }
+mod features;
+pub use features::{FLOOR, TARGET_RMS, log_features};

@@ -5,5 +5,5 @@ mod crops;
 mod sources;
 
 pub use cache::{Clip, Corpus, open_corpus};
-pub(crate) use crops::{Batch, crops, features_of};
+pub(crate) use crops::{Draw, crops, features_of};
 pub use sources::{Source, Split, find_sources};

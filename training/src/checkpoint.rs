@@ -1,0 +1,92 @@
+//! Checkpoints: everything that a run needs to go on bit for bit, in one safetensors file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use spiccato::atomic_file::AtomicFile;
+use std::io::Write;
+
+use crate::TrainingConfig;
+use crate::optimizer::{Moments, Optimizer};
+use crate::variables::Variables;
+
+const STEP_KEY: &str = "spiccato.step";
+const CONFIG_KEY: &str = "spiccato.training";
+
+/// Saves the run after `step` steps; a good older file is replaced only once the new one is complete.
+pub(crate) fn save(
+    path: &Path,
+    config: &TrainingConfig,
+    step: u64,
+    variables: &Variables,
+    optimizer: &Optimizer,
+) -> Result<()> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, variable) in variables.iter() {
+        let shape = variable.dims().to_vec();
+        let state = optimizer.moments.get(name).ok_or_else(|| anyhow!("no optimiser state for {name}"))?;
+        let weights = variable.flatten_all()?.to_vec1::<f32>()?;
+        let parts: [(&str, &[f32]); 4] =
+            [("weight", &weights), ("first", &state.first), ("second", &state.second), ("average", &state.average)];
+        for (part, values) in parts {
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            tensors.push((format!("{part}:{name}"), shape.clone(), bytes));
+        }
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let metadata =
+        HashMap::from([(STEP_KEY.to_owned(), step.to_string()), (CONFIG_KEY.to_owned(), toml::to_string(config)?)]);
+    let file = safetensors::serialize(views, Some(metadata))?;
+    let mut out = AtomicFile::create(path)?;
+    out.write_all(&file).with_context(|| path.display().to_string())?;
+    out.commit()?;
+    Ok(())
+}
+
+/// A run as it was saved.
+pub(crate) struct Checkpoint {
+    pub(crate) config: TrainingConfig,
+    pub(crate) step: u64,
+    pub(crate) variables: Variables,
+    pub(crate) optimizer: Optimizer,
+}
+
+/// Loads a checkpoint.
+pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
+    let name = path.display();
+    let file = std::fs::read(path).with_context(|| name.to_string())?;
+    let (_, metadata) = SafeTensors::read_metadata(&file).with_context(|| format!("{name}: not a checkpoint"))?;
+    let metadata = metadata.metadata().clone().unwrap_or_default();
+    let entry = |key: &str| metadata.get(key).ok_or_else(|| anyhow!("{name}: not a checkpoint: it has no {key}"));
+    let config = TrainingConfig::from_toml(entry(CONFIG_KEY)?).with_context(|| name.to_string())?;
+    let step = entry(STEP_KEY)?.parse().with_context(|| format!("{name}: {STEP_KEY}"))?;
+    let tensors = SafeTensors::deserialize(&file).with_context(|| name.to_string())?;
+    let values = |part: &str, weight: &str, shape: &[usize]| -> Result<Vec<f32>> {
+        let view = tensors.tensor(&format!("{part}:{weight}")).with_context(|| format!("{name}: {part} of {weight}"))?;
+        ensure!(
+            view.shape() == shape && view.dtype() == Dtype::F32,
+            "{name}: {part} of {weight} is {:?} {:?}, not single precision {shape:?}: a checkpoint of another network",
+            view.dtype(),
+            view.shape()
+        );
+        Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    };
+    let mut weights = BTreeMap::new();
+    let mut moments = BTreeMap::new();
+    for parameter in config.network.parameters() {
+        let (weight, shape) = (parameter.name, parameter.shape);
+        let state = Moments {
+            first: values("first", &weight, &shape)?,
+            second: values("second", &weight, &shape)?,
+            average: values("average", &weight, &shape)?,
+        };
+        moments.insert(weight.clone(), state);
+        weights.insert(weight.clone(), (shape.clone(), values("weight", &weight, &shape)?));
+    }
+    Ok(Checkpoint { config, step, variables: Variables::from_values(weights)?, optimizer: Optimizer { moments } })
+}
