@@ -17,6 +17,29 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// Reading or writing a stream failed; whoever knows the stream's name turns this into [`Error::Io`].
+    #[error("{0}")]
+    Stream(#[from] std::io::Error),
+    /// The input ends before it is complete.
+    #[error("the file ends within {place}: it was cut off")]
+    Truncated {
+        /// The part that is incomplete.
+        place: String,
+    },
+    /// A checksum says that bytes were changed after they were written.
+    #[error("{place} is damaged: its checksum does not match its bytes")]
+    Checksum {
+        /// The part whose checksum is wrong.
+        place: String,
+    },
+    /// The file has a format version that this program does not know.
+    #[error("the file has format version {major}.{minor}, but this program reads version 1: a newer program is needed")]
+    Version {
+        /// Major version in the file.
+        major: u8,
+        /// Minor version in the file.
+        minor: u8,
+    },
     /// The input is not what it claims to be.
     #[error("{0}")]
     Malformed(String),

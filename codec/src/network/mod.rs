@@ -11,14 +11,16 @@ mod block;
 mod config;
 mod decoder;
 mod encoder;
+mod inference;
 mod parameters;
 mod weights;
 
 pub use config::NetworkConfig;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, SURROGATE, events};
+pub use inference::{EventDecoder, encode_events};
 pub use parameters::{Initial, Parameter, Parameters};
-pub use weights::{Model, ModelId, load_model, save_model};
+pub use weights::{Model, load_model, save_model};
 
 use block::Block;
 use candle_core::{Device, Result, Tensor};

@@ -8,30 +8,11 @@ use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Network, NetworkConfig};
+use crate::container::ModelId;
 use crate::{Error, Result};
 
 /// Metadata key with the [`NetworkConfig`] as JSON.
 const CONFIG_KEY: &str = "spiccato.network";
-
-/// Identifies a model: the first 8 bytes of the BLAKE3 hash of its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ModelId(pub [u8; 8]);
-
-impl ModelId {
-    /// The identifier of a model file with this content.
-    pub fn of(file: &[u8]) -> Self {
-        let hash = blake3::hash(file);
-        let mut id = [0; 8];
-        id.copy_from_slice(&hash.as_bytes()[..8]);
-        Self(id)
-    }
-}
-
-impl fmt::Display for ModelId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// A network with the identifier of the file that it came from.
 #[derive(Clone)]
@@ -59,7 +40,7 @@ pub fn load_model(file: &[u8]) -> Result<Model> {
     for (name, view) in SafeTensors::deserialize(file).map_err(malformed)?.tensors() {
         weights.insert(name.clone(), tensor_from_half(&name, &view)?);
     }
-    Ok(Model { network: Network::new(&config, &weights)?, id: ModelId::of(file) })
+    Ok(Model { network: Network::new(&config, &weights)?, id: ModelId::of_weights(file) })
 }
 
 fn tensor_from_half(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
@@ -95,11 +76,11 @@ pub fn save_model(config: &NetworkConfig, weights: &BTreeMap<String, Tensor>) ->
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::network::{Initial, quality_features};
 
-    fn small() -> (NetworkConfig, BTreeMap<String, Tensor>) {
+    pub(in crate::network) fn small() -> (NetworkConfig, BTreeMap<String, Tensor>) {
         let config = NetworkConfig {
             bands: 6,
             neurons: 5,

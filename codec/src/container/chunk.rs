@@ -1,0 +1,181 @@
+//! One chunk: a few seconds of events that decode on their own, with what the stereo decoder needs, and a checksum.
+
+use super::header::read_exact;
+use super::side::{self, SideParameters};
+use crate::events::{EventMatrix, Methods, varint};
+use crate::{Error, Result};
+use std::io::Read;
+
+/// Most bytes of a chunk between its length and its checksum; every matrix within the limits fits as a bitmap.
+pub const MAX_CHUNK_BYTES: u32 = 1 << 20;
+/// Bytes of a chunk's checksum.
+const CHECKSUM_BYTES: usize = 4;
+/// Bits of the coding byte that hold the number of the event method.
+const METHOD_BITS: u32 = 5;
+/// Bits of the coding byte that must be zero.
+const RESERVED: u8 = 0x80;
+
+/// The parts of a chunk, not yet decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) method: u8,
+    pub(super) events: Vec<u8>,
+    pub(super) side_coding: u8,
+    pub(super) side: Vec<u8>,
+}
+
+impl Parts {
+    /// Stores events with the method that takes the fewest bytes.
+    pub(super) fn encode(events: &EventMatrix, side: Option<&SideParameters>, methods: &Methods) -> Result<Self> {
+        let (method, events) = methods.smallest(events)?;
+        let (side_coding, side) = side.map_or(Ok((side::NONE, Vec::new())), SideParameters::encode)?;
+        Ok(Self { method, events, side_coding, side })
+    }
+
+    /// The events and side parameters.
+    pub(super) fn decode(
+        &self,
+        frames: u32,
+        neurons: u16,
+        methods: &Methods,
+    ) -> Result<(EventMatrix, Option<SideParameters>)> {
+        let events = methods.get(self.method)?.decode(&self.events, frames, neurons)?;
+        let side = match self.side_coding {
+            side::NONE => None,
+            coding => Some(SideParameters::decode(coding, &self.side, frames)?),
+        };
+        Ok((events, side))
+    }
+
+    /// All bytes of the chunk, length and checksum included.
+    pub(super) fn to_bytes(&self, number: u32) -> Result<Vec<u8>> {
+        let mut body = vec![self.method | self.side_coding << METHOD_BITS];
+        if self.side_coding != side::NONE {
+            varint::write(self.side.len() as u32, &mut body);
+            body.extend(&self.side);
+        }
+        body.extend(&self.events);
+        let length = u32::try_from(body.len()).ok().filter(|&length| length <= MAX_CHUNK_BYTES).ok_or_else(|| {
+            let bytes = body.len();
+            Error::Limit(format!("chunk {number}: {bytes} bytes are more than {MAX_CHUNK_BYTES}: use a denser method"))
+        })?;
+        let mut bytes = Vec::with_capacity(varint::MAX_BYTES + body.len() + 4);
+        varint::write(length, &mut bytes);
+        bytes.extend(body);
+        bytes.extend(checksum(number, &bytes).to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// The parts of chunk `number` from all its bytes, length and checksum included.
+    pub(super) fn from_bytes(bytes: &[u8], number: u32) -> Result<Self> {
+        let place = format!("chunk {number}");
+        let split = bytes.len().saturating_sub(CHECKSUM_BYTES);
+        let (covered, stored) = bytes.split_at(split);
+        if stored != checksum(number, covered).to_le_bytes() {
+            return Err(Error::Checksum { place });
+        }
+        let mut body = covered;
+        let length = varint::read(&mut body).map_err(|error| within(&place, error))?;
+        if length as usize != body.len() {
+            return Err(Error::Malformed(format!("{place}: {} bytes where its length says {length}", body.len())));
+        }
+        Self::parse(body).map_err(|error| within(&place, error))
+    }
+
+    fn parse(body: &[u8]) -> Result<Self> {
+        let (&coding, mut rest) = body.split_first().ok_or_else(|| Error::Malformed("no bytes".into()))?;
+        if coding & RESERVED != 0 {
+            return Err(Error::Unsupported(format!("coding {coding:#04x} is unknown: a newer program is needed")));
+        }
+        let side_coding = coding >> METHOD_BITS;
+        let mut side = Vec::new();
+        if side_coding != side::NONE {
+            let length = varint::read(&mut rest)? as usize;
+            if length > rest.len() {
+                return Err(Error::Malformed(format!(
+                    "side parameters of {length} bytes where {} are left",
+                    rest.len()
+                )));
+            }
+            side = rest[..length].to_vec();
+            rest = &rest[length..];
+        }
+        Ok(Self { method: coding & ((1 << METHOD_BITS) - 1), events: rest.to_vec(), side_coding, side })
+    }
+}
+
+/// Reads all bytes of a chunk by its own length. After an error it is unknown where the next chunk begins.
+pub(super) fn read_bytes(input: &mut impl Read, number: u32) -> Result<Vec<u8>> {
+    let place = format!("chunk {number}");
+    let mut bytes = Vec::new();
+    let length = varint::read_with(|| {
+        let mut byte = [0];
+        read_exact(input, &mut byte, &place)?;
+        bytes.push(byte[0]);
+        Ok(byte[0])
+    })
+    .map_err(|error| within(&place, error))?;
+    if length == 0 || length > MAX_CHUNK_BYTES {
+        return Err(Error::Limit(format!("{place}: {length} bytes are not within 1 to {MAX_CHUNK_BYTES}")));
+    }
+    let rest = length as usize + CHECKSUM_BYTES;
+    if input.by_ref().take(rest as u64).read_to_end(&mut bytes)? < rest {
+        return Err(Error::Truncated { place });
+    }
+    Ok(bytes)
+}
+
+/// Puts the place before the message of an error about bytes; errors of the stream stay as they are.
+pub(super) fn within(place: &str, error: Error) -> Error {
+    match error {
+        Error::Malformed(reason) => Error::Malformed(format!("{place}: {reason}")),
+        Error::Unsupported(reason) => Error::Unsupported(format!("{place}: {reason}")),
+        Error::Limit(reason) => Error::Limit(format!("{place}: {reason}")),
+        other => other,
+    }
+}
+
+/// Checksum of a chunk: its number, so that chunks can't change places, then its bytes.
+fn checksum(number: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_a_chunk() {
+        let parts = Parts { method: 4, events: vec![1, 2], side_coding: 2, side: vec![9] };
+        let bytes = parts.to_bytes(7).unwrap();
+        assert_eq!(bytes[..6], [5, 4 | 2 << 5, 1, 9, 1, 2]);
+        assert_eq!(bytes[6..], crc32fast::hash(&[7, 0, 0, 0, 5, 4 | 2 << 5, 1, 9, 1, 2]).to_le_bytes());
+        assert_eq!(read_bytes(&mut &bytes[..], 7).unwrap(), bytes);
+        assert_eq!(Parts::from_bytes(&bytes, 7).unwrap(), parts);
+        assert!(matches!(Parts::from_bytes(&bytes, 6), Err(Error::Checksum { place }) if place == "chunk 6"));
+        assert!(matches!(Parts::from_bytes(&bytes[..3], 7), Err(Error::Checksum { .. })));
+        assert!(matches!(read_bytes(&mut &bytes[..9], 7), Err(Error::Truncated { .. })));
+    }
+
+    #[test]
+    fn refuses_lengths_beyond_the_limit() {
+        let mut bytes = Vec::new();
+        varint::write(MAX_CHUNK_BYTES + 1, &mut bytes);
+        bytes.resize(100, 0);
+        assert!(matches!(read_bytes(&mut &bytes[..], 0), Err(Error::Limit(_))));
+        assert!(matches!(read_bytes(&mut &[0u8; 9][..], 0), Err(Error::Limit(_))));
+        let large = Parts { method: 0, events: vec![0; MAX_CHUNK_BYTES as usize], side_coding: 0, side: vec![] };
+        assert!(matches!(large.to_bytes(0), Err(Error::Limit(_))));
+    }
+
+    #[test]
+    fn refuses_reserved_bits_and_lengths_that_lie() {
+        assert!(matches!(Parts::parse(&[0x84]), Err(Error::Unsupported(_))));
+        assert!(matches!(Parts::parse(&[0x24, 2, 0]), Err(Error::Malformed(_))));
+        assert!(matches!(Parts::parse(&[0x24]), Err(Error::Malformed(_))));
+        assert!(Parts::parse(&[0x24, 1, 0]).is_ok());
+    }
+}
