@@ -1,20 +1,41 @@
-//! The `spiccato` command.
-use spiccato_training::{Trainer, TrainingConfig, data};
-use std::path::Path;
-fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().collect();
-    let (data_dir, cache, run) = (Path::new(&args[2]), Path::new(&args[3]), Path::new(&args[4]));
-    let config = TrainingConfig::from_toml(&std::fs::read_to_string(&args[5])?)?;
-    let (sources, _) = data::find_sources(data_dir)?;
-    let corpus = data::open_corpus(&sources, cache, |_, _| ())?;
-    let hours = |c: &[data::Clip]| c.iter().map(|c| c.samples).sum::<usize>() as f64 / 24000. / 3600.;
-    println!("{} train {:.1} h, {} validation {:.1} h, rejected {:?}", corpus.train.len(), hours(&corpus.train), corpus.validation.len(), hours(&corpus.validation), corpus.rejected);
-    let mut trainer = if run.join("checkpoint.safetensors").exists() { Trainer::resume(run)? } else { Trainer::start(config, &corpus, run)? };
-    let t = std::time::Instant::now();
-    trainer.run(&corpus, |step, report| {
-        if step <= 3 { println!("{step} {:?}", t.elapsed()); }
-        if let Some(r) = report { println!("{:?}", r); }
-        !run.join("stop").exists()
-    })?;
-    Ok(())
+//! The `spiccato` command: compresses and decompresses audio, trains and evaluates codecs.
+//!
+//! Exit codes: 0 success, 1 the work failed (the reason is on standard error), 2 wrong usage.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod model;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Compress(args) => commands::compress::run(&args),
+        Command::Decompress(args) => commands::decompress::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("spiccato: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever read our output has seen enough (`spiccato info … | head`).
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }

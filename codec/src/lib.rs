@@ -7,6 +7,7 @@ pub mod container;
 pub mod error;
 pub mod events;
 pub mod network;
+pub mod pipeline;
 pub mod signal;
 
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! What describes a training run: read from TOML, kept in the run's folder.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use spiccato::network::NetworkConfig;
 
@@ -96,7 +96,22 @@ impl TrainingConfig {
     /// # Errors
     /// If it is no TOML, has an unknown key or an impossible value; the message names it.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        Self::from_toml_with(text, &[])
+    }
+
+    /// Reads a configuration in TOML and then sets values by `key=value`, where a dot in the key enters a table and the
+    /// value is TOML too.
+    ///
+    /// # Errors
+    /// As [`TrainingConfig::from_toml`].
+    pub fn from_toml_with(text: &str, settings: &[String]) -> Result<Self> {
+        let mut table: toml::Table = text.parse()?;
+        for setting in settings {
+            let (key, value) = setting.split_once('=').with_context(|| format!("{setting}: expected KEY=VALUE"))?;
+            let line: toml::Table = format!("{key}={value}").parse().with_context(|| setting.clone())?;
+            merge(&mut table, line);
+        }
+        let config: Self = table.try_into()?;
         config.validate()?;
         Ok(config)
     }
@@ -136,6 +151,18 @@ impl TrainingConfig {
     }
 }
 
+/// Overwrites the values in `table` by those in `other`, entering tables.
+fn merge(table: &mut toml::Table, other: toml::Table) {
+    for (key, value) in other {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(value)) => merge(inner, value),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +173,17 @@ mod tests {
         config.validate().unwrap();
         assert_eq!(TrainingConfig::from_toml(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert_eq!(TrainingConfig::from_toml("").unwrap(), config);
+    }
+
+    #[test]
+    fn single_values_override_the_text() {
+        let text = "steps = 10\n[augmentation]\ngain_db = 1.0\nequaliser_db = 0.5";
+        let settings = ["augmentation.gain_db=6.5".to_owned(), "batch = 8".to_owned()];
+        let config = TrainingConfig::from_toml_with(text, &settings).unwrap();
+        assert_eq!((config.steps, config.batch), (10, 8));
+        assert_eq!((config.augmentation.gain_db, config.augmentation.equaliser_db), (6.5, 0.5));
+        assert!(TrainingConfig::from_toml_with("", &["steps".to_owned()]).is_err());
+        assert!(TrainingConfig::from_toml_with("", &["nonsense=1".to_owned()]).is_err());
     }
 
     #[test]

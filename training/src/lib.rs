@@ -4,6 +4,7 @@
 mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod evaluate;
 mod loss;
 mod optimizer;
 mod schedule;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use crate::variables::Variables;
 
@@ -12,7 +14,7 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.98;
 const EPSILON: f64 = 1e-8;
 
-/// State for one weight.
+/// State for one weight. The keys of [`Optimizer::moments`] are those of the variables, so both come in one order.
 #[derive(Clone)]
 pub(crate) struct Moments {
     pub(crate) first: Vec<f32>,
@@ -53,8 +55,10 @@ impl Optimizer {
         gradients: &BTreeMap<String, Vec<f32>>,
         settings: &StepSettings,
     ) -> Result<f64> {
-        let squares = gradients.values().map(|g| g.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>());
-        let norm = squares.sum::<f64>().sqrt();
+        // Collected before they are added, so that the order of the sum doesn't depend on the threads.
+        let squares: Vec<f64> =
+            gradients.par_iter().map(|(_, g)| g.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()).collect();
+        let norm = squares.iter().sum::<f64>().sqrt();
         ensure!(norm.is_finite(), "the gradient is not finite at step {}", settings.step);
         let clip = (settings.gradient_norm / norm.max(1e-12)).min(1.0) as f32;
         let time = (settings.step + 1).min(i32::MAX as u64) as i32;
@@ -62,25 +66,23 @@ impl Optimizer {
         let rate = (settings.learning_rate * correction) as f32;
         // Early averages would otherwise remember the initial weights for long.
         let averaging = settings.averaging.min((1.0 + f64::from(time)) / (10.0 + f64::from(time))) as f32;
-        for (name, gradient) in gradients {
-            let Some(state) = self.moments.get_mut(name) else { anyhow::bail!("no optimiser state for {name}") };
-            let mut weights = match variables.iter().find(|(own, _)| own == name) {
-                Some((_, variable)) => variable.flatten_all()?.to_vec1::<f32>()?,
-                None => anyhow::bail!("there is no weight {name}"),
-            };
+        let states = variables.iter().zip(self.moments.iter_mut()).filter(|((name, _), _)| gradients.contains_key(*name));
+        states.collect::<Vec<_>>().into_par_iter().try_for_each(|((name, variable), (_, state))| -> Result<()> {
+            let mut weights = variable.flatten_all()?.to_vec1::<f32>()?;
             // Gains, biases and time constants are not pulled towards zero.
             let decay = if name.ends_with(".weight") { settings.learning_rate * settings.weight_decay } else { 0.0 };
             let (beta1, beta2, epsilon, keep) = (BETA1 as f32, BETA2 as f32, EPSILON as f32, 1.0 - decay as f32);
             let moments = state.first.iter_mut().zip(&mut state.second).zip(&mut state.average);
-            for (((w, &g), ((m, v), average))) in weights.iter_mut().zip(gradient).zip(moments) {
+            for ((w, &g), ((m, v), average)) in weights.iter_mut().zip(&gradients[name]).zip(moments) {
                 let g = g * clip;
                 *m = beta1 * *m + (1.0 - beta1) * g;
                 *v = beta2 * *v + (1.0 - beta2) * g * g;
                 *w = *w * keep - rate * *m / (v.sqrt() + epsilon);
                 *average = averaging * *average + (1.0 - averaging) * *w;
             }
-            variables.set(name, weights)?;
-        }
+            variable.set(&Tensor::from_vec(weights, variable.shape(), &Device::Cpu)?)?;
+            Ok(())
+        })?;
         Ok(norm)
     }
 }

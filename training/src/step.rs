@@ -45,20 +45,12 @@ pub(crate) fn train_step(
         .collect::<Result<_>>()?;
     let scale = 1.0 / config.shards as f64;
     let mut report = StepReport::default();
-    let mut sum = Gradients::new();
-    for (part, gradients) in shards {
+    for (part, _) in &shards {
         report.loss += scale * part.loss;
         report.distortion_db += scale * part.distortion_db;
         report.events_per_frame += scale * part.events_per_frame;
-        for (name, gradient) in gradients {
-            match sum.get_mut(&name) {
-                Some(total) => total.iter_mut().zip(gradient).for_each(|(t, g)| *t += g * scale as f32),
-                None => {
-                    sum.insert(name, gradient.into_iter().map(|g| g * scale as f32).collect());
-                }
-            }
-        }
     }
+    let sum = mean_gradients(shards.into_iter().map(|(_, gradients)| gradients).collect(), scale as f32);
     report.gradient_norm = optimizer.step(
         variables,
         &sum,
@@ -71,6 +63,18 @@ pub(crate) fn train_step(
         },
     )?;
     Ok(report)
+}
+
+/// Mean over the shards, in their order.
+fn mean_gradients(mut shards: Vec<Gradients>, scale: f32) -> Gradients {
+    let mut sum = shards.remove(0);
+    sum.par_iter_mut().for_each(|(name, total)| {
+        total.iter_mut().for_each(|t| *t *= scale);
+        for shard in &shards {
+            total.iter_mut().zip(&shard[name]).for_each(|(t, g)| *t += g * scale);
+        }
+    });
+    sum
 }
 
 fn differentiate(

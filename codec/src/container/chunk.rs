@@ -24,6 +24,15 @@ pub(super) struct Parts {
     pub(super) side: Vec<u8>,
 }
 
+/// Bytes that a chunk takes in a file, with its entry in the index.
+///
+/// # Errors
+/// When the chunk is beyond the format's limits.
+pub fn stored_size(events: &EventMatrix, side: Option<&SideParameters>, methods: &Methods) -> Result<u32> {
+    let bytes = Parts::encode(events, side, methods)?.to_bytes(0)?.len() as u32;
+    Ok(bytes + varint::size(bytes))
+}
+
 impl Parts {
     /// Stores events with the method that takes the fewest bytes.
     pub(super) fn encode(events: &EventMatrix, side: Option<&SideParameters>, methods: &Methods) -> Result<Self> {

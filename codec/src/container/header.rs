@@ -148,6 +148,14 @@ impl Header {
         Ok(())
     }
 
+    /// Bytes that the header takes in a file.
+    ///
+    /// # Errors
+    /// When a field is outside its limits.
+    pub fn stored_size(&self) -> Result<u64> {
+        self.write(&mut std::io::sink())
+    }
+
     /// Writes the header and returns the number of bytes.
     pub(super) fn write(&self, out: &mut impl Write) -> Result<u64> {
         self.check()?;

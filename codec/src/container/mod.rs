@@ -14,7 +14,7 @@ mod tags;
 mod tests;
 mod writer;
 
-pub use chunk::MAX_CHUNK_BYTES;
+pub use chunk::{MAX_CHUNK_BYTES, stored_size};
 pub use header::{Header, MAX_CHUNK_CELLS, MAX_CHUNK_FRAMES, MAX_RATE, MAX_SAMPLES, MIN_RATE, ModelId};
 pub use reader::{Chunk, Damage, OnDamage, Reader};
 pub use side::{SIDE_COLUMNS, SIDE_LEVELS, SIDE_SLOT_FRAMES, SideParameters};

@@ -79,6 +79,11 @@ impl<R: Read> Reader<R> {
         &self.damage
     }
 
+    /// Takes what could not be read so far.
+    pub fn take_damage(&mut self) -> Vec<Damage> {
+        std::mem::take(&mut self.damage)
+    }
+
     /// The next chunk, or none after the last one. When damage is to be skipped and the next chunk can't be
     /// found, because the input ends or a length is damaged and there is no index, the chunks end early, and
     /// [`Reader::damage`] says so.

@@ -15,6 +15,11 @@ pub(crate) fn write(mut value: u32, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
+/// Bytes that a value takes.
+pub(crate) fn size(value: u32) -> u32 {
+    (32 - value.leading_zeros()).div_ceil(7).max(1)
+}
+
 /// Reads a value off the front of `bytes`.
 pub(crate) fn read(bytes: &mut &[u8]) -> Result<u32> {
     read_with(|| {
@@ -72,6 +77,7 @@ mod tests {
             let mut bytes = Vec::new();
             write(value, &mut bytes);
             prop_assert!(bytes.len() <= MAX_BYTES);
+            prop_assert_eq!(bytes.len() as u32, size(value));
             bytes.push(tail);
             let mut rest = &bytes[..];
             prop_assert_eq!(read(&mut rest).unwrap(), value);

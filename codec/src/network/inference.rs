@@ -116,7 +116,7 @@ mod tests {
     fn events_do_not_depend_on_the_piece() {
         let network = network();
         let (bands, context) = (network.config().bands, network.config().context());
-        let features: Vec<f32> = (0..60 * bands).map(|i| (i as f32 * 0.7).sin() * 2.0).collect();
+        let features: Vec<f32> = (0..60 * bands).map(|i| (i as f32 * 0.7).sin() * 20.0).collect();
         let whole = encode_events(&network, &features, 0..60, 0.3).unwrap();
         assert!(whole.events() > 10);
         let piece = &features[(20 - context) * bands..(40 + context) * bands];

@@ -10,6 +10,7 @@
 mod block;
 mod config;
 mod decoder;
+mod default_model;
 mod encoder;
 mod inference;
 mod parameters;
@@ -17,6 +18,7 @@ mod weights;
 
 pub use config::NetworkConfig;
 pub use decoder::Decoder;
+pub use default_model::default_model;
 pub use encoder::{Encoder, SURROGATE, events};
 pub use inference::{EventDecoder, encode_events};
 pub use parameters::{Initial, Parameter, Parameters};

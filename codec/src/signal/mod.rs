@@ -6,11 +6,19 @@
 
 pub mod analysis;
 pub mod bands;
+pub mod features;
 pub mod frames;
+pub mod loudness;
+mod overlap;
+mod phase;
+mod reconstruction;
+pub mod synthesis;
 pub mod transform;
 
 pub use analysis::{Analyzer, analyze};
 pub use bands::BandLayout;
+pub use synthesis::Synthesizer;
+pub use loudness::Loudness;
 
 /// Samples per second of everything in this module.
 pub const SAMPLE_RATE: u32 = 24_000;
@@ -29,5 +37,3 @@ pub const LOW_BINS: usize = 168;
 pub fn frame_count(samples: u64) -> u64 {
     samples / HOP as u64 + 1
 }
-mod features;
-pub use features::{FLOOR, TARGET_RMS, log_features};

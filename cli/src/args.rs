@@ -1,0 +1,183 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Audio codec with sparse binary events: music at a few kilobits per second, on a plain CPU.
+///
+/// Exit codes: 0 success, 1 the work failed (the reason is on standard error), 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "spiccato", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compress an audio file to .spic
+    Compress(CompressArgs),
+    /// Decompress a .spic file to WAV
+    Decompress(DecompressArgs),
+    /// Show what a .spic or model file holds
+    Info(InfoArgs),
+    /// Compress and decompress a file and measure size and quality
+    Evaluate(EvaluateArgs),
+    /// Train a model on a folder of audio or a dataset laid out as MAESTRO
+    Train(TrainArgs),
+}
+
+/// Bitrate or quality: one of them.
+#[derive(Debug, Clone, Args)]
+#[group(multiple = false)]
+pub(crate) struct RateArgs {
+    /// Kilobits per second of the whole file, container included [default: 3]
+    #[arg(short, long, value_name = "KBPS", value_parser = positive)]
+    pub(crate) bitrate: Option<f64>,
+    /// Constant quality from 0 (smallest file) to 100 (largest)
+    #[arg(short, long, value_parser = percentage)]
+    pub(crate) quality: Option<f64>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CommonArgs {
+    /// Weights to use instead of the built-in model
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Threads to use [default: all cores]. The result doesn't depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompressArgs {
+    /// Audio file (WAV, FLAC, MP3, Ogg Vorbis, AAC or ALAC in MP4, AIFF, CAF), or - for standard input
+    pub(crate) input: PathBuf,
+    /// Output file, or - for standard output [default: the input's name with .spic]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rate: RateArgs,
+    /// Decode the result again and write it to this WAV file
+    #[arg(long, value_name = "DECODED.wav")]
+    pub(crate) preview: Option<PathBuf>,
+    /// Mix more than two channels down to stereo instead of refusing them
+    #[arg(long)]
+    pub(crate) downmix: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Storage of the samples of a WAV file.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Bits {
+    /// 16-bit integers
+    #[value(name = "16")]
+    Int16,
+    /// 24-bit integers
+    #[value(name = "24")]
+    Int24,
+    /// 32-bit floating point
+    #[value(name = "32f")]
+    Float32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecompressArgs {
+    /// .spic file, or - for standard input
+    pub(crate) input: PathBuf,
+    /// WAV file to write, or - for standard output [default: the input's name with .wav]
+    pub(crate) output: Option<PathBuf>,
+    /// Samples of the WAV file
+    #[arg(long, value_enum, default_value = "16")]
+    pub(crate) bits: Bits,
+    /// Play silence where the file is damaged instead of stopping
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// .spic file or model file
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Audio files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rate: RateArgs,
+    /// Folder to keep the .spic and decoded .wav files in
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Mix more than two channels down to stereo instead of refusing them
+    #[arg(long)]
+    pub(crate) downmix: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Folder of audio files, or of a dataset laid out as MAESTRO
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: PathBuf,
+    /// Folder of the run: configuration, log, checkpoints, model
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// Configuration in TOML; what it leaves out has its default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set one value of the configuration, such as steps=20000 or augmentation.gain_db=6
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Go on with the run in the output folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Folder for the decoded audio [default: .spiccato-cache inside the run's folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Threads to use [default: all cores]. The result doesn't depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if (0.0..=100.0).contains(&v) => Ok(v),
+        _ => Err("expected a number from 0 to 100".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

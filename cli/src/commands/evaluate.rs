@@ -1,0 +1,122 @@
+//! `spiccato evaluate`
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround};
+use spiccato::network::Model;
+use spiccato::pipeline::CompressSettings;
+use spiccato::signal::SAMPLE_RATE;
+use spiccato_training::evaluate::distances;
+
+use super::compress::compress_file;
+use super::decompress::decode_file;
+use crate::args::EvaluateArgs;
+use crate::model;
+
+pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    model::use_threads(args.common.threads)?;
+    let model = model::load(&args.common)?;
+    let settings = CompressSettings {
+        target: model::rate_target(&args.rate),
+        surround: if args.downmix { Surround::Downmix } else { Surround::Refuse },
+    };
+    let scratch = tempfile::tempdir()?;
+    let folder = match &args.keep {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            folder.clone()
+        }
+        None => scratch.path().to_owned(),
+    };
+    let mut results = Vec::new();
+    for file in &args.files {
+        let result = evaluate(file, &folder, &model, &settings, args.common.quiet)?;
+        if !args.json {
+            print_result(&result);
+        }
+        results.push(result);
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&results)?);
+    } else if results.len() > 1 {
+        print_means(&results);
+    }
+    Ok(())
+}
+
+fn evaluate(file: &Path, folder: &Path, model: &Model, settings: &CompressSettings, quiet: bool) -> Result<Value> {
+    let name = file.file_stem().unwrap_or(file.as_os_str());
+    let output = |extension: &str| PathBuf::from(folder).join(name).with_extension(extension);
+    let (stored, decoded) = (output("spic"), output("decoded.wav"));
+    let start = Instant::now();
+    let report = compress_file(file, &stored, model, settings, quiet)?;
+    let encode_seconds = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    decode_file(&stored, &decoded, model, SampleFormat::Float32, false, quiet)?;
+    let decode_seconds = start.elapsed().as_secs_f64();
+    let seconds = report.header.seconds();
+    let distances = distances(&mono(file, settings.surround)?, &mono(&decoded, Surround::Refuse)?);
+    Ok(json!({
+        "file": file.display().to_string(),
+        "seconds": seconds,
+        "bytes": report.summary.file_bytes,
+        "kbps": report.kbps(),
+        "events_per_second": report.summary.events as f64 / seconds,
+        "log_mel_db": distances.log_mel_db,
+        "multi_resolution": distances.multi_resolution,
+        "level_db": distances.level_db,
+        "si_sdr_db": distances.si_sdr_db,
+        "encode_x": seconds / encode_seconds,
+        "decode_x": seconds / decode_seconds,
+    }))
+}
+
+/// The mean of a file's channels at the codec's rate.
+fn mono(file: &Path, surround: Surround) -> Result<Vec<f32>> {
+    let mut reader = AudioInput::open(file)?.reader(surround)?;
+    let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
+    let mut resampler = Resampler::new(rate, SAMPLE_RATE, 1)?;
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        let mono: Vec<f32> = block.chunks_exact(channels).map(|f| f.iter().sum::<f32>() / channels as f32).collect();
+        resampler.push(&mono, &mut samples)?;
+    }
+    resampler.finish(&mut samples)?;
+    Ok(samples)
+}
+
+fn number(result: &Value, key: &str) -> f64 {
+    result[key].as_f64().unwrap_or(f64::NAN)
+}
+
+fn print_result(result: &Value) {
+    println!(
+        "{}: {:.1} s, {} bytes, {:.2} kbit/s, {:.0} events/s, log-mel {:.2} dB, multi-resolution {:.3}, level {:+.2} dB, \
+         encoded {:.0} x, decoded {:.0} x real time",
+        result["file"].as_str().unwrap_or_default(),
+        number(result, "seconds"),
+        result["bytes"],
+        number(result, "kbps"),
+        number(result, "events_per_second"),
+        number(result, "log_mel_db"),
+        number(result, "multi_resolution"),
+        number(result, "level_db"),
+        number(result, "encode_x"),
+        number(result, "decode_x"),
+    );
+}
+
+fn print_means(results: &[Value]) {
+    let mean = |key| results.iter().map(|r| number(r, key)).sum::<f64>() / results.len() as f64;
+    println!(
+        "mean of {}: {:.2} kbit/s, log-mel {:.2} dB, multi-resolution {:.3}, level {:+.2} dB",
+        results.len(),
+        mean("kbps"),
+        mean("log_mel_db"),
+        mean("multi_resolution"),
+        mean("level_db")
+    );
+}

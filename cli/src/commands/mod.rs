@@ -1,0 +1,7 @@
+//! One file a command.
+
+pub(crate) mod compress;
+pub(crate) mod decompress;
+pub(crate) mod evaluate;
+pub(crate) mod info;
+pub(crate) mod train;

@@ -1,0 +1,102 @@
+//! `spiccato train`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use spiccato_training::data::{Clip, find_sources, open_corpus};
+use spiccato_training::{Outcome, Report, Trainer, TrainingConfig};
+
+use crate::args::TrainArgs;
+use crate::model;
+use crate::progress::Bar;
+
+pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    model::use_threads(args.threads)?;
+    let mut trainer = if args.resume {
+        let trainer = Trainer::resume(&args.out)?;
+        if args.config.is_some() || !args.set.is_empty() {
+            bail!("a resumed run keeps its configuration; leave --config and --set away or start another run");
+        }
+        Some(trainer)
+    } else {
+        None
+    };
+    let config = configuration(args)?;
+    let (sources, missing) = find_sources(&args.data)?;
+    for path in &missing {
+        eprintln!("missing: {}", path.display());
+    }
+    let mut bar = Bar::new(args.quiet);
+    let cache = args.cache.clone().unwrap_or_else(|| args.out.join(".spiccato-cache"));
+    let corpus =
+        open_corpus(&sources, &cache, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
+    for (path, reason) in &corpus.rejected {
+        eprintln!("left out: {}: {reason}", path.display());
+    }
+    if !args.quiet {
+        bar.print(&format!(
+            "{} files, {:.2} h for training; {} files, {:.2} h for validation",
+            corpus.train.len(),
+            hours(&corpus.train),
+            corpus.validation.len(),
+            hours(&corpus.validation)
+        ));
+    }
+    let trainer = match &mut trainer {
+        Some(trainer) => trainer,
+        None => trainer.insert(Trainer::start(config, &corpus, &args.out)?),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("interrupt handler")?;
+    let steps = trainer.config().steps;
+    let outcome = trainer.run(&corpus, |step, report| {
+        bar.set("training", step as f64 / steps as f64);
+        if let Some(report) = report.filter(|_| !args.quiet) {
+            bar.print(&line(report, steps));
+        }
+        !stop.load(Ordering::Relaxed)
+    })?;
+    if !args.quiet {
+        let model = args.out.join("model.safetensors");
+        match outcome {
+            Outcome::Finished => bar.print(&format!("finished: {}", model.display())),
+            Outcome::Interrupted => {
+                bar.print(&format!("interrupted after step {}; go on with --resume", trainer.step()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn configuration(args: &TrainArgs) -> Result<TrainingConfig> {
+    let text = match &args.config {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => String::new(),
+    };
+    let name = || args.config.clone().unwrap_or_else(|| PathBuf::from("--set")).display().to_string();
+    TrainingConfig::from_toml_with(&text, &args.set).with_context(name)
+}
+
+fn hours(clips: &[Clip]) -> f64 {
+    clips.iter().map(|c| c.samples as f64).sum::<f64>() / f64::from(spiccato::signal::SAMPLE_RATE) / 3600.0
+}
+
+fn line(report: &Report, steps: u64) -> String {
+    let validation: Vec<String> = report
+        .validation
+        .iter()
+        .map(|v| format!("{:.2} dB at {:.0} events/s ≤ {:.2} kbit/s", v.distortion_db, v.events_per_second, v.static_kbps))
+        .collect();
+    format!(
+        "step {}/{steps}: loss {:.4}, {:.2} dB, {:.0} events/s, {:.0} x real time; held out: {}",
+        report.step,
+        report.loss,
+        report.distortion_db,
+        report.events_per_second,
+        report.speed,
+        validation.join(", ")
+    )
+}

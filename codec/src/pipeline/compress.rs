@@ -1,0 +1,175 @@
+//! Audio → `.spic`.
+
+use std::io::Write;
+
+use rayon::prelude::*;
+
+use super::analysis::{Analysed, analyse};
+use super::rate::{self, RateTarget};
+use super::{CHUNK_FRAMES, Progress, Stage};
+use crate::audio_file::{AudioInput, Surround};
+use crate::container::{Header, SideParameters, Summary, Tags, Writer, stored_size};
+use crate::events::{EventMatrix, Methods};
+use crate::network::{Model, encode_events};
+use crate::signal::features::log_features;
+use crate::signal::{HOP, SAMPLE_RATE};
+use crate::{Error, Result};
+
+/// Chunks that the rate search looks at, spread evenly over the file: some four minutes.
+const SEARCH_CHUNKS: u32 = 40;
+
+/// Units of the stored gain in a decibel.
+const GAIN_UNITS: f64 = 256.0;
+
+/// What to make of the input.
+#[derive(Debug, Clone, Copy)]
+pub struct CompressSettings {
+    /// Bitrate or quality.
+    pub target: RateTarget,
+    /// What to do with more than two channels.
+    pub surround: Surround,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub struct CompressReport {
+    /// The header as written.
+    pub header: Header,
+    /// Bytes and events.
+    pub summary: Summary,
+}
+
+impl CompressReport {
+    /// Kilobits per second of the whole file.
+    pub fn kbps(&self) -> f64 {
+        self.summary.file_bytes as f64 * 8.0 / self.header.seconds() / 1000.0
+    }
+}
+
+/// Compresses `input` into `output`. The same input and settings give the same bytes on one machine, whatever the number
+/// of threads.
+///
+/// # Errors
+/// If the input can't be read or the output not written.
+pub fn compress<W: Write>(
+    input: &AudioInput,
+    model: &Model,
+    settings: &CompressSettings,
+    output: W,
+    progress: &mut Progress<'_>,
+) -> Result<CompressReport> {
+    let mut file = analyse(input, settings.surround, progress)?;
+    let mut header = header_of(&file, model)?;
+    header.quality = match settings.target {
+        RateTarget::Quality(quality) => rate::quantise(quality),
+        RateTarget::Bitrate(kbps) => search_quality(&mut file, model, &header, kbps, progress)?,
+    };
+    let mut writer = Writer::new(output, header.clone(), Methods::small())?;
+    let chunks: Vec<u32> = (0..header.chunks()).collect();
+    for_each_chunk(&mut file, model, &header, &chunks, |chunk, events, side| {
+        progress(Stage::Encoding, f64::from(chunk) / f64::from(header.chunks()));
+        writer.write_chunk(&events, side.as_ref())
+    })?;
+    let (_, summary) = writer.finish()?;
+    Ok(CompressReport { header, summary })
+}
+
+fn header_of(file: &Analysed, model: &Model) -> Result<Header> {
+    let mut tags = Tags::default();
+    for tag in &file.tags {
+        tags.push(tag.key, tag.value.as_str())?;
+    }
+    let neurons = model.network.config().neurons;
+    let header = Header {
+        sample_rate: file.sample_rate,
+        sample_count: file.sample_count,
+        channels: file.channels,
+        right_inverted: file.right_inverted,
+        gain: stored_gain(file.gain),
+        quality: 0,
+        model: model.id,
+        neurons: u16::try_from(neurons).map_err(|_| Error::Limit(format!("{neurons} neurons are too many")))?,
+        internal_rate: SAMPLE_RATE,
+        hop: HOP as u16,
+        chunk_frames: CHUNK_FRAMES,
+        tags,
+    };
+    header.check()?;
+    Ok(header)
+}
+
+fn stored_gain(gain: f32) -> i16 {
+    (20.0 * f64::from(gain).log10() * GAIN_UNITS).round() as i16
+}
+
+/// The gain that a header stores, as a factor.
+pub(super) fn gain_of(header: &Header) -> f32 {
+    10f64.powf(f64::from(header.gain) / GAIN_UNITS / 20.0) as f32
+}
+
+/// The quality at which the whole file comes nearest to `kbps`.
+fn search_quality(
+    file: &mut Analysed,
+    model: &Model,
+    header: &Header,
+    kbps: f64,
+    progress: &mut Progress<'_>,
+) -> Result<u16> {
+    let total = header.chunks();
+    let looked_at = total.min(SEARCH_CHUNKS);
+    let chunks: Vec<u32> =
+        (0..looked_at).map(|i| (u64::from(i) * u64::from(total) / u64::from(looked_at)) as u32).collect();
+    let frames: u32 = chunks.iter().map(|&chunk| header.frames_of_chunk(chunk)).sum();
+    let share = f64::from(frames) / f64::from(header.frames());
+    let target = kbps * 1000.0 / 8.0 * header.seconds();
+    let methods = Methods::small();
+    let fixed = header.stored_size()? as f64;
+    let mut trial = 0.0;
+    rate::search(target, |quality| {
+        progress(Stage::RateSearch, trial / rate::TRIALS as f64);
+        trial += 1.0;
+        let header = Header { quality, ..header.clone() };
+        let mut bytes = 0.0;
+        for_each_chunk(file, model, &header, &chunks, |_, events, side| {
+            bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
+            Ok(())
+        })?;
+        Ok(fixed + bytes / share)
+    })
+}
+
+/// Encodes `chunks` side by side and hands them to `sink` in their order.
+fn for_each_chunk(
+    file: &mut Analysed,
+    model: &Model,
+    header: &Header,
+    chunks: &[u32],
+    mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
+) -> Result<()> {
+    let context = model.network.config().context() as u64;
+    let (gain, quality) = (gain_of(header), rate::quality_of(header.quality));
+    for group in chunks.chunks(rayon::current_num_threads()) {
+        let mut pieces = Vec::with_capacity(group.len());
+        for &chunk in group {
+            let start = u64::from(chunk) * u64::from(header.chunk_frames);
+            let end = start + u64::from(header.frames_of_chunk(chunk));
+            let from = start.saturating_sub(context);
+            let piece = file.magnitudes.read(from..(end + context).min(file.magnitudes.frames()))?;
+            pieces.push((piece, (start - from) as usize..(end - from) as usize));
+        }
+        let encoded: Vec<EventMatrix> = pieces
+            .into_par_iter()
+            .map(|(magnitudes, range)| {
+                let mut features = Vec::with_capacity(magnitudes.len());
+                log_features(&magnitudes, gain, &mut features);
+                encode_events(&model.network, &features, range, quality)
+            })
+            .collect::<Result<_>>()?;
+        for (&chunk, events) in group.iter().zip(encoded) {
+            let frames = header.frames_of_chunk(chunk);
+            let side = file.side(u64::from(chunk) * u64::from(header.chunk_frames), frames)?;
+            sink(chunk, events, side)?;
+        }
+    }
+    Ok(())
+}

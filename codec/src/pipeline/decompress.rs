@@ -1,0 +1,133 @@
+//! `.spic` → audio.
+
+use std::io::Read;
+
+use super::compress::gain_of;
+use super::rate::quality_of;
+use super::{Progress, Stage};
+use crate::audio_file::{Limiter, Resampler};
+use crate::container::{Damage, Header, Reader};
+use crate::network::{EventDecoder, Model};
+use crate::signal::features::magnitudes;
+use crate::signal::{BANDS, SAMPLE_RATE, Synthesizer};
+use crate::{Error, Result};
+
+/// Takes the decoded audio block by block: interleaved samples, full scale ±1, in whole frames.
+pub type DecodedAudio<'a> = dyn FnMut(&[f32]) -> Result<()> + 'a;
+
+/// Decodes all chunks of `reader` with the model that the file was made with, and hands the audio to `sink`: exactly
+/// [`Header::sample_count`] frames at the original rate and number of channels. Returns the damage that the reader was
+/// told to skip.
+///
+/// # Errors
+/// [`Error::ModelMismatch`] if `model` is another one, otherwise what the reader or the sink say.
+pub fn decompress<R: Read>(
+    mut reader: Reader<R>,
+    model: &Model,
+    sink: &mut DecodedAudio<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Damage>> {
+    let header = reader.header().clone();
+    check_model(&header, model)?;
+    let mut events = EventDecoder::new(&model.network, quality_of(header.quality))?;
+    let mut sound = Sound::new(&header)?;
+    let mut features = Vec::new();
+    while let Some(chunk) = reader.next_chunk()? {
+        progress(Stage::Decoding, f64::from(chunk.number) / f64::from(header.chunks()));
+        events.push(&chunk.events, &mut features)?;
+        sound.render(&features, sink)?;
+        features.clear();
+    }
+    events.finish(&mut features)?;
+    sound.render(&features, sink)?;
+    sound.finish(sink)?;
+    Ok(reader.take_damage())
+}
+
+fn check_model(header: &Header, model: &Model) -> Result<()> {
+    if header.model != model.id {
+        return Err(Error::ModelMismatch { needed: header.model.to_string(), present: model.id.to_string() });
+    }
+    let config = model.network.config();
+    if usize::from(header.neurons) != config.neurons || header.internal_rate != SAMPLE_RATE {
+        return Err(Error::Malformed(format!(
+            "the header says {} neurons and {} Hz, but its model has {} and {SAMPLE_RATE}",
+            header.neurons, header.internal_rate, config.neurons
+        )));
+    }
+    Ok(())
+}
+
+/// Features → samples in the original form.
+struct Sound {
+    channels: usize,
+    gain: f32,
+    synthesizer: Synthesizer,
+    resampler: Resampler,
+    limiter: Limiter,
+    internal_samples: u64,
+    /// Frames of the output that are still to come.
+    remaining: u64,
+    magnitudes: Vec<f32>,
+    internal: Vec<f32>,
+    resampled: Vec<f32>,
+    limited: Vec<f32>,
+}
+
+impl Sound {
+    fn new(header: &Header) -> Result<Self> {
+        let channels = usize::from(header.channels);
+        Ok(Self {
+            channels,
+            gain: gain_of(header),
+            synthesizer: Synthesizer::new(),
+            resampler: Resampler::new(SAMPLE_RATE, header.sample_rate, channels)?,
+            limiter: Limiter::new(header.sample_rate, channels),
+            internal_samples: header.internal_samples(),
+            remaining: header.sample_count,
+            magnitudes: Vec::new(),
+            internal: Vec::new(),
+            resampled: Vec::new(),
+            limited: Vec::new(),
+        })
+    }
+
+    /// Takes frames of features and hands on what samples are ready.
+    fn render(&mut self, features: &[f32], sink: &mut DecodedAudio<'_>) -> Result<()> {
+        self.magnitudes.clear();
+        magnitudes(features, self.gain, &mut self.magnitudes);
+        for frame in self.magnitudes.as_chunks::<BANDS>().0 {
+            self.synthesizer.push(frame, &mut self.internal);
+        }
+        self.resampler.push(&interleave(&self.internal, self.channels), &mut self.resampled)?;
+        self.internal.clear();
+        self.limiter.push(&self.resampled, &mut self.limited);
+        self.resampled.clear();
+        self.hand_on(sink)
+    }
+
+    /// Hands on the rest.
+    fn finish(mut self, sink: &mut DecodedAudio<'_>) -> Result<()> {
+        self.synthesizer.finish(self.internal_samples, &mut self.internal);
+        self.resampler.push(&interleave(&self.internal, self.channels), &mut self.resampled)?;
+        self.resampler.finish(&mut self.resampled)?;
+        self.limiter.push(&self.resampled, &mut self.limited);
+        self.limiter.finish(&mut self.limited);
+        let frames = (self.limited.len() / self.channels) as u64;
+        let count = frames.min(self.remaining) as usize * self.channels;
+        sink(&self.limited[..count])
+    }
+
+    fn hand_on(&mut self, sink: &mut DecodedAudio<'_>) -> Result<()> {
+        let frames = (self.limited.len() / self.channels) as u64;
+        let now = frames.min(self.remaining);
+        sink(&self.limited[..now as usize * self.channels])?;
+        self.remaining -= now;
+        self.limited.clear();
+        Ok(())
+    }
+}
+
+fn interleave(mono: &[f32], channels: usize) -> Vec<f32> {
+    mono.iter().flat_map(|&x| std::iter::repeat_n(x, channels)).collect()
+}

@@ -1,0 +1,30 @@
+//! Whole files: audio to `.spic` and back, in memory that does not grow with their length.
+
+mod analysis;
+mod compress;
+mod decompress;
+mod rate;
+mod spool;
+
+pub use compress::{CompressSettings, CompressReport, compress};
+pub use decompress::{DecodedAudio, decompress};
+pub use rate::RateTarget;
+
+/// Frames in a chunk: 6.144 seconds, twelve slots of stereo parameters.
+pub const CHUNK_FRAMES: u16 = 384;
+
+/// What a pipeline is busy with, for a progress display: stage and the share of it that is done, 0 to 1.
+pub type Progress<'a> = dyn FnMut(Stage, f64) + 'a;
+
+/// Stages of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading and analysing the input.
+    Analysis,
+    /// Finding the quality that gives the asked bitrate.
+    RateSearch,
+    /// Writing the events.
+    Encoding,
+    /// Decoding events and rebuilding the sound.
+    Decoding,
+}

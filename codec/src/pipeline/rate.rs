@@ -1,0 +1,119 @@
+//! Finding the quality that gives a bitrate.
+
+use crate::Result;
+
+/// What the user asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RateTarget {
+    /// Kilobits per second of the whole file.
+    Bitrate(f64),
+    /// The network's quality, 0 to 1.
+    Quality(f64),
+}
+
+/// Steps of the stored quality.
+const STEPS: f64 = 65535.0;
+
+/// A rate within this share of the asked one is near enough.
+const TOLERANCE: f64 = 0.01;
+
+/// Trials at most.
+pub(super) const TRIALS: usize = 9;
+
+/// Stored form of a quality between 0 and 1.
+pub(super) fn quantise(quality: f64) -> u16 {
+    (quality.clamp(0.0, 1.0) * STEPS).round() as u16
+}
+
+/// Quality from its stored form.
+pub(super) fn quality_of(stored: u16) -> f32 {
+    (f64::from(stored) / STEPS) as f32
+}
+
+/// Searches the stored quality for which `bytes` comes nearest to `target`, by regula falsi on the logarithm of the
+/// size, which is nearly linear in the quality. `bytes` should grow with the quality. Gives one of the ends if the
+/// target is beyond it.
+pub(super) fn search(target: f64, mut bytes: impl FnMut(u16) -> Result<f64>) -> Result<u16> {
+    let goal = target.max(1.0).ln();
+    let mut error = |quality: u16| Ok::<f64, crate::Error>(bytes(quality)?.max(1.0).ln() - goal);
+    let mut best = (f64::INFINITY, 0);
+    let mut note = |quality: u16, error: f64| {
+        if error.abs() < best.0 {
+            best = (error.abs(), quality);
+        }
+        best
+    };
+    let (mut low, mut high) = ((0u16, error(0)?), (u16::MAX, 0.0));
+    note(low.0, low.1);
+    if low.1 >= 0.0 {
+        return Ok(low.0);
+    }
+    high.1 = error(high.0)?;
+    note(high.0, high.1);
+    if high.1 <= 0.0 {
+        return Ok(high.0);
+    }
+    for trial in 2..TRIALS {
+        let width = f64::from(high.0 - low.0);
+        // Every third trial bisects, in case the curve is bent so that one end never moves.
+        let share = if trial % 3 == 1 { 0.5 } else { (-low.1 / (high.1 - low.1)).clamp(0.02, 0.98) };
+        let middle = low.0 + (width * share).round() as u16;
+        if middle == low.0 || middle == high.0 {
+            break;
+        }
+        let found = error(middle)?;
+        let (distance, _) = note(middle, found);
+        if distance < TOLERANCE {
+            break;
+        }
+        if found < 0.0 {
+            low = (middle, found);
+        } else {
+            high = (middle, found);
+        }
+    }
+    Ok(note(0, f64::INFINITY).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_quality_of_smooth_and_of_bent_curves() {
+        for curve in [
+            (|q: f64| 1000.0 * (2.2 * q).exp()) as fn(f64) -> f64,
+            |q| 1000.0 + 9000.0 * q.powi(6),
+            |q| 1000.0 + 9000.0 * q.powf(0.2),
+            |q| if q < 0.5 { 1000.0 + q } else { 9000.0 * q },
+        ] {
+            for target in [1500.0, 3000.0, 6000.0] {
+                let bytes = |stored: u16| Ok(curve(f64::from(stored) / STEPS).round());
+                let mut trials = 0;
+                let found = search(target, |q| {
+                    trials += 1;
+                    bytes(q)
+                })
+                .unwrap();
+                assert!(trials <= TRIALS);
+                let reached = bytes(found).unwrap();
+                let jump = curve(0.5) > 2.0 * curve(0.499);
+                assert!((reached / target - 1.0).abs() < 0.05 || jump, "{reached} for {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_beyond_the_range_gives_its_end() {
+        let bytes = |stored: u16| Ok(100.0 + f64::from(stored));
+        assert_eq!(search(10.0, bytes).unwrap(), 0);
+        assert_eq!(search(1e9, bytes).unwrap(), u16::MAX);
+    }
+
+    #[test]
+    fn stored_quality_comes_back() {
+        assert_eq!(quality_of(quantise(0.0)), 0.0);
+        assert_eq!(quality_of(quantise(1.0)), 1.0);
+        assert!((quality_of(quantise(0.37)) - 0.37).abs() < 1e-5);
+    }
+}
