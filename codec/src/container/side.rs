@@ -76,6 +76,7 @@ impl SideParameters {
                 rest.iter().for_each(|&value| rice::write(value, parameter.into(), &mut bits));
             }
         }
+        bits.finish();
         Ok(if compressed.len() < coded.len() { (ZSTANDARD, compressed) } else { (RICE, coded) })
     }
 

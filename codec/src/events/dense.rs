@@ -18,7 +18,8 @@ impl Storage for Dense {
 
     fn encode(&self, events: &EventMatrix, out: &mut Vec<u8>) -> Result<()> {
         let mut bits = BitWriter::new(out);
-        events.to_dense(false, true).into_iter().for_each(|cell| bits.bit(cell));
+        events.to_dense(0, 1).into_iter().for_each(|cell| bits.bits(cell, 1));
+        bits.finish();
         Ok(())
     }
 
@@ -28,9 +29,11 @@ impl Storage for Dense {
         let mut row = Vec::new();
         for _ in 0..frames {
             row.clear();
-            for neuron in 0..neurons {
-                if bits.bit()? {
-                    row.push(neuron);
+            for first in (0..neurons).step_by(32) {
+                let mut word = bits.bits(u32::from(neurons - first).min(32))?;
+                while word != 0 {
+                    row.push(first + word.trailing_zeros() as u16);
+                    word &= word - 1;
                 }
             }
             events.push_row(&row)?;

@@ -29,6 +29,7 @@ impl Storage for EliasFano {
             bits.unary((position >> width) - before);
             before = position >> width;
         }
+        bits.finish();
         Ok(())
     }
 

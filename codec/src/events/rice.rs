@@ -60,6 +60,7 @@ fn encode_whole(columns: &Columns, events: u32, out: &mut Vec<u8>) {
     varint::write(events, out);
     let mut bits = BitWriter::new(out);
     runs.iter().for_each(|&run| write(run, parameter.into(), &mut bits));
+    bits.finish();
 }
 
 fn decode_whole(mut bytes: &[u8], parameter: u32) -> Result<Vec<u64>> {
@@ -87,6 +88,7 @@ fn encode_by_neuron(columns: &Columns, out: &mut Vec<u8>) {
         let parameter = run_parameter(columns.frames(), count);
         Columns::runs(column).for_each(|run| write(run.into(), parameter, &mut bits));
     }
+    bits.finish();
 }
 
 fn decode_by_neuron(bytes: &[u8], parameter: u32, frames: u32, neurons: u16) -> Result<Vec<u64>> {
@@ -151,7 +153,9 @@ mod tests {
     #[test]
     fn code_of_a_value() {
         let mut bytes = Vec::new();
-        write(0b1101, 2, &mut BitWriter::new(&mut bytes));
+        let mut writer = BitWriter::new(&mut bytes);
+        write(0b1101, 2, &mut writer);
+        writer.finish();
         assert_eq!(bytes, [0b0001_1000]); // three zeros, a one, then 1 and 0
         assert_eq!(read(2, &mut BitReader::new(&bytes)).unwrap(), 0b1101);
     }

@@ -1,0 +1,348 @@
+//! Files of the format's first version that must stay readable for ever, and a second decoder that reads them.
+//!
+//! `testdata/golden/` holds the files, one text with the expected content for each group of files (up to the first
+//! `-` of their names), and `decode.py`, written from `format-spec.md` alone. The events are made by the integer
+//! generator below. `cargo test -p spiccato --test golden -- --ignored` writes files that are not there yet; files that
+//! are there are never changed, since Zstandard's bytes may differ from one version of the library to the next.
+
+use spiccato::container::{Header, ModelId, OnDamage, Reader, SIDE_COLUMNS, SideParameters, Tags, Writer};
+use spiccato::events::{EventMatrix, Methods};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Events and side parameters of one chunk.
+type Content = (EventMatrix, Option<SideParameters>);
+
+/// One golden file: its name, what is in it, and the numbers of the methods to choose from.
+struct Golden {
+    name: String,
+    header: Header,
+    chunks: Vec<Content>,
+    methods: Vec<u8>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/golden")
+}
+
+/// Knuth's linear congruential generator (MMIX); the upper half of its state.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 32) * u64::from(bound) >> 32) as u32
+    }
+}
+
+/// Notes: groups of neurons that fire together at an onset, and ever more seldom after it.
+fn notes(random: &mut Random, frames: u32, neurons: u16, count: u32) -> EventMatrix {
+    let groups: Vec<Vec<u32>> =
+        (0..12).map(|_| (0..2 + random.below(6)).map(|_| random.below(neurons.into())).collect()).collect();
+    let mut cells = vec![false; frames as usize * usize::from(neurons)];
+    for _ in 0..count {
+        let (onset, group) = (random.below(frames), random.below(12) as usize);
+        for frame in onset..frames.min(onset + 12) {
+            for &neuron in &groups[group] {
+                if random.below(100) < 95 / (1 + 2 * (frame - onset)) {
+                    cells[frame as usize * usize::from(neurons) + neuron as usize] = true;
+                }
+            }
+        }
+    }
+    EventMatrix::from_dense(neurons, &cells, |&cell| cell).unwrap()
+}
+
+fn header() -> Header {
+    Header {
+        sample_rate: 48_000,
+        sample_count: 84_478, // 110 frames
+        channels: 1,
+        right_inverted: false,
+        gain: -700,
+        quality: 30_000,
+        model: ModelId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]),
+        neurons: 300,
+        internal_rate: 24_000,
+        hop: 384,
+        chunk_frames: 48,
+        tags: Tags::default(),
+    }
+}
+
+fn tags(pairs: &[(&str, &str)]) -> Tags {
+    let mut tags = Tags::default();
+    pairs.iter().for_each(|&(key, value)| tags.push(key, value).unwrap());
+    tags
+}
+
+/// The same events by every method.
+fn mono() -> Vec<Golden> {
+    let events = notes(&mut Random(1), header().frames(), header().neurons, 30);
+    let file = |id: u8, name: &str| Golden {
+        name: format!("mono-{name}"),
+        header: header(),
+        chunks: events.chunks(header().chunk_frames.into()).map(|events| (events, None)).collect(),
+        methods: vec![id],
+    };
+    Methods::all().iter().map(|method| file(method.id(), &method.name().replace('+', "-"))).collect()
+}
+
+/// Two channels, few neurons, chunks from silent to full, side parameters; with Zstandard wherever the format can use
+/// it, or without.
+fn stereo(zstandard: bool) -> Golden {
+    let comment = if zstandard { "Every good boy does fine. ".repeat(8) } else { "C-E-G".into() };
+    let header = Header {
+        sample_rate: 44_100,
+        sample_count: 44_100 * 5 + 7,
+        channels: 2,
+        right_inverted: true,
+        gain: 256,
+        quality: 65_535,
+        neurons: 24,
+        chunk_frames: 70,
+        tags: tags(&[("title", "Études"), ("comment", &comment), ("artist", ""), ("artist", "Näme = 名前")]),
+        ..header()
+    };
+    let mut random = Random(2);
+    let chunks = (0..header.chunks())
+        .map(|number| {
+            let frames = header.frames_of_chunk(number);
+            let events = match number {
+                0 => EventMatrix::silent(frames, 24).unwrap(),
+                1 => EventMatrix::from_dense(24, &vec![(); frames as usize * 24], |_| true).unwrap(),
+                2 => notes(&mut random, frames, 24, 1),
+                3 => notes(&mut random, frames, 24, 90),
+                _ => notes(&mut random, frames, 24, 12),
+            };
+            let values = 0..SideParameters::slots_of(frames) * u32::from(SIDE_COLUMNS);
+            let values: Option<Vec<u8>> = match number {
+                1 => Some(values.map(|index| (index % 20 + 6) as u8).collect()),
+                2 => Some(values.map(|_| random.below(32) as u8).collect()),
+                3 if zstandard => Some(values.map(|index| (index / 20 * 31 % 32) as u8).collect()),
+                4 => Some(values.map(|index| (14 + index / 20 + random.below(2)) as u8).collect()),
+                _ => None,
+            };
+            (events, values.map(|values| SideParameters::new(values).unwrap()))
+        })
+        .collect();
+    let methods = Methods::all().iter().map(|method| method.id()).filter(|id| zstandard || id % 2 == 0).collect();
+    Golden { name: if zstandard { "compressed" } else { "stereo" }.into(), header, chunks, methods }
+}
+
+/// A file of a few dozen bytes, explained byte by byte in `format-spec.md`.
+fn tiny() -> Golden {
+    let header = Header {
+        sample_rate: 24_000,
+        sample_count: 2_000,
+        gain: -384,
+        quality: 1_000,
+        neurons: 8,
+        chunk_frames: 384,
+        tags: tags(&[("title", "Tiny")]),
+        ..header()
+    };
+    let mut events = EventMatrix::new(8).unwrap();
+    for row in [&[1][..], &[], &[1, 3], &[], &[], &[7]] {
+        events.push_row(row).unwrap();
+    }
+    Golden { name: "tiny".into(), header, chunks: vec![(events, None)], methods: vec![4] } // CSR
+}
+
+fn all() -> Vec<Golden> {
+    mono().into_iter().chain([stereo(false), stereo(true), tiny()]).collect()
+}
+
+/// The content of a file as text, the same whatever methods store it.
+fn text(header: &Header, chunks: &[Content]) -> String {
+    let mut text = String::new();
+    let fields = [
+        ("sample_rate", i64::from(header.sample_rate)),
+        ("sample_count", header.sample_count as i64),
+        ("channels", header.channels.into()),
+        ("right_inverted", header.right_inverted.into()),
+        ("gain", header.gain.into()),
+        ("quality", header.quality.into()),
+        ("neurons", header.neurons.into()),
+        ("internal_rate", header.internal_rate.into()),
+        ("hop", header.hop.into()),
+        ("chunk_frames", header.chunk_frames.into()),
+        ("frames", header.frames().into()),
+    ];
+    fields.iter().for_each(|(name, value)| writeln!(text, "{name} {value}").unwrap());
+    writeln!(text, "model {}", header.model).unwrap();
+    header.tags.iter().for_each(|(key, value)| writeln!(text, "tag {key}={value}").unwrap());
+    for (number, (events, side)) in chunks.iter().enumerate() {
+        writeln!(text, "chunk {number} of {} frames", events.frames()).unwrap();
+        for (frame, row) in events.rows().enumerate().filter(|(_, row)| !row.is_empty()) {
+            writeln!(text, "frame {frame}: {}", list(row)).unwrap();
+        }
+        for (slot, values) in side.iter().flat_map(SideParameters::slots).enumerate() {
+            writeln!(text, "slot {slot}: {}", list(values)).unwrap();
+        }
+    }
+    text
+}
+
+fn list<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn write_file(golden: &Golden) -> Vec<u8> {
+    let methods = Methods::all().filter(|method| golden.methods.contains(&method.id()));
+    let mut writer = Writer::new(Vec::new(), golden.header.clone(), methods).unwrap();
+    golden.chunks.iter().for_each(|(events, side)| writer.write_chunk(events, side.as_ref()).unwrap());
+    writer.finish().unwrap().0
+}
+
+fn read_text(bytes: &[u8]) -> String {
+    let mut reader = Reader::new(bytes, Methods::all(), OnDamage::Stop).unwrap();
+    let mut chunks = Vec::new();
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        chunks.push((chunk.events, chunk.side));
+    }
+    text(reader.header(), &chunks)
+}
+
+fn expected(name: &str) -> String {
+    let group = name.split('-').next().unwrap();
+    std::fs::read_to_string(folder().join(group).with_extension("txt")).unwrap()
+}
+
+#[test]
+fn golden_files_hold_the_expected_events() {
+    for golden in all() {
+        let bytes = std::fs::read(folder().join(&golden.name).with_extension("spic")).unwrap();
+        assert_eq!(read_text(&bytes), expected(&golden.name), "{}", golden.name);
+        assert_eq!(text(&golden.header, &golden.chunks), expected(&golden.name), "{}", golden.name);
+    }
+}
+
+#[test]
+fn golden_files_use_every_method() {
+    let mut unused: Vec<u8> = Methods::all().iter().map(|method| method.id()).collect();
+    for golden in all() {
+        let bytes = std::fs::read(folder().join(&golden.name).with_extension("spic")).unwrap();
+        let mut reader = Reader::new(&bytes[..], Methods::all(), OnDamage::Stop).unwrap();
+        while let Some(chunk) = reader.next_chunk().unwrap() {
+            unused.retain(|&id| id != chunk.method);
+        }
+    }
+    assert_eq!(unused, [0u8; 0]);
+}
+
+/// The example of the specification is the golden file, byte for byte.
+#[test]
+fn the_specification_shows_the_tiny_file() {
+    let specification = std::fs::read_to_string(folder().join("../../format-spec.md")).unwrap();
+    let dump = specification.split("```hexdump\n").nth(1).unwrap().split("```").next().unwrap();
+    let columns = dump.lines().flat_map(|line| line.split("  ").skip(1).take(2).flat_map(str::split_whitespace));
+    let bytes: Vec<u8> = columns.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    assert_eq!(bytes, std::fs::read(folder().join("tiny.spic")).unwrap());
+}
+
+/// What `decode.py` prints for each file; none for a file that needs Zstandard where Python has none. None at all where
+/// there is no Python 3.
+fn decoded_by_python(files: &[PathBuf]) -> Option<Vec<Option<String>>> {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let output = match Command::new(&python).arg("-B").arg(folder().join("decode.py")).args(files).output() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("skipped: {python} can't be run ({error})");
+            return None;
+        }
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let texts: Vec<_> = printed.split("=== ").skip(1).map(|part| part.split_once('\n').unwrap()).collect();
+    assert_eq!(texts.len(), files.len());
+    let skip = |name: &str, text: &str| {
+        let skipped = text.starts_with("skipped");
+        if skipped {
+            eprintln!("{name}: {text}");
+        }
+        !skipped
+    };
+    Some(texts.into_iter().map(|(name, text)| skip(name, text).then(|| text.to_string())).collect())
+}
+
+#[test]
+fn the_second_decoder_reads_the_golden_files() {
+    let files: Vec<_> = all().iter().map(|golden| folder().join(&golden.name).with_extension("spic")).collect();
+    for (golden, decoded) in all().iter().zip(decoded_by_python(&files).into_iter().flatten()) {
+        if let Some(decoded) = decoded {
+            assert_eq!(decoded, expected(&golden.name), "{}", golden.name);
+        }
+    }
+}
+
+/// Files of arbitrary shape, each by a method of its own, mean the same to both decoders.
+#[test]
+fn the_second_decoder_reads_arbitrary_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random(3);
+    let goldens: Vec<Golden> = (0..3)
+        .flat_map(|_| Methods::all().iter().map(|method| method.id()).collect::<Vec<_>>())
+        .map(|id| {
+            let header = Header {
+                sample_rate: 8_000 + random.below(184_001),
+                sample_count: random.below(60_000).into(),
+                neurons: (1 + random.below(40) as u16) * if random.below(5) == 0 { 100 } else { 1 },
+                chunk_frames: 16 + random.below(80) as u16,
+                hop: 300 + random.below(300) as u16,
+                ..header()
+            };
+            let count = random.below(60);
+            let chunk = |number| notes(&mut random, header.frames_of_chunk(number), header.neurons, count);
+            let chunks = (0..header.chunks()).map(chunk).map(|events| (events, None)).collect();
+            Golden { name: format!("method-{id}"), header, chunks, methods: vec![id] }
+        })
+        .collect();
+    let files: Vec<PathBuf> = (0..goldens.len()).map(|number| folder.path().join(number.to_string())).collect();
+    for (golden, file) in goldens.iter().zip(&files) {
+        std::fs::write(file, write_file(golden)).unwrap();
+    }
+    for (golden, decoded) in goldens.iter().zip(decoded_by_python(&files).into_iter().flatten()) {
+        if let Some(decoded) = decoded {
+            assert_eq!(decoded, text(&golden.header, &golden.chunks), "{}: {:?}", golden.name, golden.header);
+        }
+    }
+}
+
+/// The second decoder notices every flipped bit of the tiny file, as the first does.
+#[test]
+fn the_second_decoder_notices_damage() {
+    let bytes = std::fs::read(self::folder().join("tiny.spic")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<PathBuf> = (0..bytes.len() * 8)
+        .map(|bit| {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let file = folder.path().join(bit.to_string());
+            std::fs::write(&file, bytes).unwrap();
+            file
+        })
+        .collect();
+    for (bit, decoded) in decoded_by_python(&files).into_iter().flatten().enumerate() {
+        let decoded = decoded.unwrap_or_default();
+        assert!(decoded.starts_with("error: "), "bit {bit}: {decoded}");
+    }
+}
+
+#[test]
+#[ignore = "writes golden files that are not there yet"]
+fn make_golden_files() {
+    for golden in all() {
+        let group = golden.name.split('-').next().unwrap();
+        let content = text(&golden.header, &golden.chunks);
+        let files =
+            [(format!("{}.spic", golden.name), write_file(&golden)), (format!("{group}.txt"), content.into_bytes())];
+        for (name, bytes) in files {
+            let path = folder().join(name);
+            if !path.exists() {
+                std::fs::write(path, bytes).unwrap();
+            }
+        }
+    }
+}
