@@ -192,7 +192,7 @@ fn broken_files_say_what_is_wrong() {
 /// Writes `bytes` under a name like that of the file they come from, and decodes them.
 fn decode_bytes(folder: &Path, name: &str, bytes: &[u8]) -> Result<Vec<f32>> {
     let path = folder.join(name);
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, bytes).expect("a temporary file can be written");
     decode_path(&path, Surround::Downmix).map(|(_, samples)| samples)
 }
 
