@@ -150,6 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_decodes_like_a_file_and_more_than_once() {
+        // The index of this file comes last, so that reading it means seeking.
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/formats/stereo-alac.m4a");
+        let decode = |input: &AudioInput| {
+            let mut reader = input.reader(Surround::Refuse).unwrap();
+            let mut samples = Vec::new();
+            while let Some(block) = reader.next_block().unwrap() {
+                samples.extend_from_slice(block);
+            }
+            samples
+        };
+        let expected = decode(&AudioInput::open(&path).unwrap());
+        let piped = AudioInput::spool(PathBuf::from("pipe"), &mut File::open(&path).unwrap()).unwrap();
+        assert!(decode(&piped) == expected);
+        assert!(decode(&piped) == expected);
+    }
+
+    #[test]
     fn refuses_what_holds_no_audio_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.wav");

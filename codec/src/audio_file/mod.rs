@@ -7,6 +7,7 @@
 mod downmix;
 mod input;
 mod limiter;
+mod mp4_edit;
 mod read;
 mod resample;
 mod tags;

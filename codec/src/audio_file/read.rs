@@ -4,26 +4,36 @@
 //! damaged file for a short one. So a corrupt packet, a stream that ends before the length its header declares, a
 //! checksum that doesn't match, or a sample that is no number, is an error that says where.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, SeekFrom};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
-use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::{FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_WAVE};
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+};
+use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use super::downmix::{Mixer, Surround};
+use super::mp4_edit;
 use super::{SAMPLE_RATES, Tag, tags};
 use crate::{Error, Result};
 
 /// The largest magnitude a sample may have, full scale being 1. Float files may exceed full scale, some by a wrong
 /// scale (such as that of 16-bit integers); beyond this a sample is damage, and its square would upset the analysis.
 const MAX_MAGNITUDE: f32 = 1e6;
+
+/// More channels than this are taken for damage: decoders allocate by them.
+const MAX_CHANNELS: usize = 64;
+/// Data lengths that SoX and LAME write into the header of a WAV file when they write to a pipe and don't know it; SoX
+/// rounds its own down to whole frames. (Symphonia knows ffmpeg's.)
+const UNKNOWN_DATA_LENGTHS: [u64; 2] = [0x7fff_f000, 0x7fff_ffff];
 
 /// What a file says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +57,10 @@ pub struct AudioReader {
     layout: Channels,
     mixer: Option<Mixer>,
     spec: AudioSpec,
+    /// Where an edit list leaves out the beginning or the end: the frames to give out, of those decoded.
+    played: Option<Range<u64>>,
+    decoded_frames: u64,
+    /// Frames given out.
     frames: u64,
     decoded: Vec<f32>,
     mixed: Vec<f32>,
@@ -58,41 +72,10 @@ pub struct AudioReader {
 impl AudioReader {
     /// Opens a stream and decodes its first packet.
     pub(super) fn new(name: &Path, source: Box<dyn MediaSource>, surround: Surround) -> Result<Self> {
-        let shown = name.display();
-        let stream = MediaSourceStream::new(source, Default::default());
-        let mut format = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| probe_error(name, error))?;
-        let tags = tags::collect(format.as_mut());
-        let no_audio = || Error::Malformed(format!("{shown}: the file holds no audio track"));
-        let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
-        let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?;
-        let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
-            .map_err(|error| match error {
-                Symphonia::Unsupported(_) => {
-                    Error::Unsupported(format!("{shown}: no decoder for this kind of audio ({error})"))
-                }
-                error => probe_error(name, error),
-            })?;
-        let spec =
-            AudioSpec { sample_rate: 0, channels: 0, declared_frames: declared_frames(track, parameters.codec), tags };
-        let mut reader = Self {
-            name: name.to_owned(),
-            track: track.id,
-            format,
-            decoder,
-            layout: Channels::None,
-            mixer: None,
-            spec,
-            frames: 0,
-            decoded: Vec::new(),
-            mixed: Vec::new(),
-            first_is_waiting: true,
-            finished: false,
-        };
+        let mut reader = guarded(name, || Self::probe(name, source))?;
         reader.decode_block()?;
         let (rate, channels) = (reader.spec.sample_rate, reader.layout.count());
+        let shown = name.display();
         if !SAMPLE_RATES.contains(&rate) {
             let (least, most) = SAMPLE_RATES.into_inner();
             return Err(Error::Unsupported(format!(
@@ -107,6 +90,52 @@ impl AudioReader {
         reader.mixer = (channels > 2).then(|| Mixer::new(&reader.layout));
         reader.spec.channels = reader.mixer.as_ref().map_or(channels, Mixer::outputs);
         Ok(reader)
+    }
+
+    fn probe(name: &Path, mut source: Box<dyn MediaSource>) -> Result<Self> {
+        let shown = name.display();
+        let edit = mp4_edit::find(source.as_mut()).unwrap_or(None); // what is damaged here, Symphonia will name
+        source.seek(SeekFrom::Start(0)).map_err(Error::io(name))?;
+        let stream = MediaSourceStream::new(source, Default::default());
+        let mut format = symphonia::default::get_probe()
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+            .map_err(|error| probe_error(name, error))?;
+        let tags = tags::collect(format.as_mut());
+        let no_audio = || Error::Malformed(format!("{shown}: the file holds no audio track"));
+        let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
+        let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?;
+        let channels = parameters.channels.as_ref().map_or(0, Channels::count);
+        if channels > MAX_CHANNELS {
+            return Err(Error::Limit(format!("{shown}: {channels} channels; more than {MAX_CHANNELS} can't be right")));
+        }
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+            .map_err(|error| match error {
+                Symphonia::Unsupported(reason) => Error::Unsupported(format!(
+                    "{shown}: no decoder for the kind of audio in it ({reason}); convert it to FLAC or WAV first"
+                )),
+                error => probe_error(name, error),
+            })?;
+        let declared = declared_frames(track, parameters, format.format_info().format);
+        let edit = edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
+        let played = edit.map(|edit| edit.range_of(declared));
+        let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
+        Ok(Self {
+            name: name.to_owned(),
+            track: track.id,
+            format,
+            decoder,
+            layout: Channels::None,
+            mixer: None,
+            spec: AudioSpec { sample_rate: 0, channels: 0, declared_frames, tags },
+            played,
+            decoded_frames: 0,
+            frames: 0,
+            decoded: Vec::new(),
+            mixed: Vec::new(),
+            first_is_waiting: true,
+            finished: false,
+        })
     }
 
     /// Rate, channels, declared length, tags.
@@ -138,6 +167,13 @@ impl AudioReader {
 
     /// Decodes packets into `self.decoded` until one holds samples; false at the end.
     fn decode_block(&mut self) -> Result<bool> {
+        let name = self.name.clone();
+        let more = guarded(&name, || self.decode_packets());
+        self.finished = !matches!(more, Ok(true));
+        more
+    }
+
+    fn decode_packets(&mut self) -> Result<bool> {
         loop {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) if packet.track_id == self.track => packet,
@@ -157,7 +193,7 @@ impl AudioReader {
                 continue;
             }
             let (rate, layout) = (buffer.spec().rate(), buffer.spec().channels());
-            if self.frames == 0 {
+            if self.decoded_frames == 0 {
                 self.spec.sample_rate = rate;
                 self.layout = layout.clone();
             } else if rate != self.spec.sample_rate || *layout != self.layout {
@@ -165,9 +201,26 @@ impl AudioReader {
                 return Err(Error::Unsupported(format!("{}: {change} {}", self.name.display(), self.position())));
             }
             buffer.copy_to_vec_interleaved(&mut self.decoded);
+            self.keep_played();
+            if self.decoded.is_empty() {
+                continue;
+            }
             self.check_samples()?;
             self.frames += (self.decoded.len() / self.layout.count()) as u64;
             return Ok(true);
+        }
+    }
+
+    /// Leaves of the decoded block what is to be played.
+    fn keep_played(&mut self) {
+        let channels = self.layout.count();
+        let block = self.decoded_frames..self.decoded_frames + (self.decoded.len() / channels) as u64;
+        self.decoded_frames = block.end;
+        if let Some(played) = &self.played {
+            // Both offsets lie within the block, so they fit its index type.
+            let offset = |frame: u64| (frame.clamp(block.start, block.end) - block.start) as usize * channels;
+            self.decoded.truncate(offset(played.end));
+            self.decoded.drain(..offset(played.start).min(self.decoded.len()));
         }
     }
 
@@ -186,8 +239,9 @@ impl AudioReader {
 
     /// The container came to its end in good order.
     fn end(&mut self) -> Result<()> {
-        self.finished = true;
-        if self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
+        // A table of packets has been followed to its end; some writers count the padding of the last as audio.
+        let by_table = self.format.format_info().format == FORMAT_ID_CAF;
+        if !by_table && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
             return Err(self.cut_short());
         }
         if self.frames == 0 {
@@ -245,10 +299,31 @@ impl AudioReader {
     }
 }
 
-/// The length that the container declares, where that is a declaration and not Symphonia's guess: for an MP3 without an
-/// encoder's header it is estimated from the bit rate of the first packets.
-fn declared_frames(track: &Track, codec: symphonia::core::codecs::audio::AudioCodecId) -> Option<u64> {
-    track.num_frames.filter(|_| codec != CODEC_ID_MP3 || track.delay.is_some())
+/// The length that the container declares, where that is a declaration: some writers don't know it.
+fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: FormatId) -> Option<u64> {
+    let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
+    match format {
+        // Without an encoder's header this is Symphonia's guess from the bit rate of the first packets.
+        FORMAT_ID_MP3 if track.delay.is_none() => None,
+        // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
+        // which can't be decoded without the one before, counts or doesn't.
+        FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
+        FORMAT_ID_WAVE => {
+            let channels = parameters.channels.as_ref().map_or(0, Channels::count) as u64;
+            let frame_bytes = channels * u64::from(parameters.bits_per_coded_sample.unwrap_or(0)) / 8;
+            let placeholder = |length: u64| length.checked_div(frame_bytes) == Some(frames);
+            (!UNKNOWN_DATA_LENGTHS.into_iter().any(placeholder)).then_some(frames)
+        }
+        _ => Some(frames),
+    }
+}
+
+/// Runs a decoder that isn't ours. Should damage make it panic, that is an error like any other.
+fn guarded<T>(name: &Path, decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    // What a panic may leave inconsistent is not used again: readers end with their first error.
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(Error::Malformed(format!("{}: damaged in a way that its decoder can't handle", name.display())))
+    })
 }
 
 fn probe_error(name: &Path, error: Symphonia) -> Error {

@@ -138,7 +138,7 @@ impl Resampler {
 
 /// Even chunk lengths in the ratio of the rates, neither shorter than [`MIN_CHUNK`].
 ///
-/// Rates with a small common divisor make long chunks: 383,998 frames (2 s) for 191,999 Hz, some 30 MB per channel.
+/// Rates with a small common divisor make long chunks: 383,998 frames (2 s) for 191,999 Hz, some 25 MB per channel.
 fn chunk_lengths(rate_in: usize, rate_out: usize) -> (usize, usize) {
     let divisor = greatest_common_divisor(rate_in, rate_out);
     let (part_in, part_out) = (rate_in / divisor, rate_out / divisor);
@@ -177,7 +177,7 @@ mod tests {
 
     /// Signal to error ratio in dB of a resampled sine against the sine sampled at the new rate, without the ends.
     fn sine_snr(frequency: f64, rate_in: u32, rate_out: u32) -> f64 {
-        let edge = 0.1f64.max(2.0 * MIN_CHUNK as f64 / f64::from(rate_in.min(rate_out)));
+        let edge = 0.1f64.max(chunk_lengths(rate_in as usize, rate_out as usize).0 as f64 / f64::from(rate_in));
         let seconds = 0.5 + 2.0 * edge;
         let output = resample(&sine(frequency, rate_in, (seconds * f64::from(rate_in)) as usize), rate_in, rate_out, 1);
         let ideal = sine(frequency, rate_out, output.len());
@@ -206,8 +206,10 @@ mod tests {
     fn awkward_rates_work_too() {
         for rate in [11_025, 22_050, 37_800, 44_056, 44_099, 16_001, 176_400, 191_999, 192_000] {
             for (rate_in, rate_out) in [(rate, 24_000), (24_000, rate)] {
-                let snr = sine_snr(1000.0, rate_in, rate_out);
-                assert!(snr > 90.0, "{rate_in} to {rate_out} Hz: {snr:.1} dB");
+                for frequency in [1000.0, 0.48 * f64::from(rate_in.min(rate_out))] {
+                    let snr = sine_snr(frequency, rate_in, rate_out);
+                    assert!(snr > 90.0, "{rate_in} to {rate_out} Hz: {snr:.1} dB at {frequency} Hz");
+                }
             }
         }
     }
