@@ -5,6 +5,9 @@
 //! generator below. `cargo test -p spiccato --test golden -- --ignored` writes files that are not there yet; files that
 //! are there are never changed, since Zstandard's bytes may differ from one version of the library to the next.
 
+// helpers of tests fail like tests
+#![allow(clippy::unwrap_used)]
+
 use spiccato::container::{Header, ModelId, OnDamage, Reader, SIDE_COLUMNS, SideParameters, Tags, Writer};
 use spiccato::events::{EventMatrix, Methods};
 use std::fmt::Write;
@@ -32,7 +35,7 @@ struct Random(u64);
 impl Random {
     fn below(&mut self, bound: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 32) * u64::from(bound) >> 32) as u32
+        (((self.0 >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 
