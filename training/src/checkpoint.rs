@@ -78,7 +78,7 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
     };
     let mut weights = BTreeMap::new();
     let mut moments = BTreeMap::new();
-    for parameter in config.network.parameters() {
+    for parameter in config.parameters() {
         let (weight, shape) = (parameter.name, parameter.shape);
         let state = Moments {
             first: values("first", &weight, &shape)?,

@@ -40,10 +40,30 @@ pub struct TrainingConfig {
     pub validation_interval: u64,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: f64,
+    /// The entropy model that learns beside the network.
+    pub prior: PriorConfig,
     /// Changes made to each crop.
     pub augmentation: Augmentation,
     /// Sizes of the network.
     pub network: NetworkConfig,
+}
+
+/// The entropy model of the events, and when it takes part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PriorConfig {
+    /// Share of the run at which the prior starts to learn.
+    pub start: f64,
+    /// Shares of the run between which the pressure moves from the firing rate to the information under the prior.
+    pub information_ramp: (f64, f64),
+    /// Share of the pressure, 0 to 1, that goes by the information at last.
+    pub information_share: f64,
+}
+
+impl Default for PriorConfig {
+    fn default() -> Self {
+        Self { start: 0.3, information_ramp: (0.4, 0.5), information_share: 0.8 }
+    }
 }
 
 /// Random changes made to each crop.
@@ -84,6 +104,7 @@ impl Default for TrainingConfig {
             pressure_ramp: (0.03, 0.35),
             validation_interval: 200,
             checkpoint_seconds: 180.0,
+            prior: PriorConfig::default(),
             augmentation: Augmentation::default(),
             network: NetworkConfig::default(),
         }
@@ -91,6 +112,13 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
+    /// Every parameter of a run: the network's and its prior's.
+    pub(crate) fn parameters(&self) -> Vec<spiccato::network::Parameter> {
+        let mut parameters = self.network.parameters();
+        parameters.extend(crate::prior::parameters(&self.network));
+        parameters
+    }
+
     /// Reads a configuration in TOML.
     ///
     /// # Errors
@@ -138,6 +166,12 @@ impl TrainingConfig {
         );
         let (start, full) = self.pressure_ramp;
         ensure!(share(start) && share(full) && start <= full, "pressure_ramp must rise within 0 to 1, not {:?}", (start, full));
+        let PriorConfig { start: learns, information_ramp: (from, to), information_share } = self.prior;
+        ensure!(
+            share(learns) && learns <= from && from <= to && to <= 1.0 && share(information_share),
+            "prior must start before the information counts, with shares from 0 to 1, not {:?}",
+            self.prior
+        );
         ensure!(self.validation_interval > 0, "validation_interval must be at least 1");
         ensure!(self.network.taps % 2 == 1, "network.taps must be odd, not {}", self.network.taps);
         ensure!(self.network.knots >= 2, "network.knots must be at least 2, not {}", self.network.knots);

@@ -7,6 +7,7 @@ pub mod data;
 pub mod evaluate;
 mod loss;
 mod optimizer;
+mod prior;
 mod schedule;
 mod step;
 pub mod trainer;

@@ -4,11 +4,20 @@ use candle_core::{Result, Tensor};
 use spiccato::network::{Network, events};
 use spiccato_neurons::ops::sigmoid;
 
+use crate::prior::Prior;
+
 /// Weight of the mean square of the membrane potentials, which keeps them from drifting.
 const POTENTIAL_COST: f64 = 1e-4;
 
 /// Decibels in a difference of natural logarithms of magnitude.
 pub(crate) const DB_PER_NEPER: f64 = 8.685_889_638_065_035;
+
+/// Pressure on the information in nats relative to that on the firing rate, so that a change from one to the other
+/// leaves the rate about where it was.
+const INFORMATION_SCALE: f64 = 0.4;
+
+/// Learning of the prior relative to the rest, while it only watches.
+const WATCHING_WEIGHT: f64 = 0.1;
 
 /// The loss of a batch and what it is made of.
 pub(crate) struct Loss {
@@ -18,27 +27,61 @@ pub(crate) struct Loss {
     pub(crate) distortion_db: f64,
     /// Mean events in a frame.
     pub(crate) events_per_frame: f64,
+    /// Mean information of a frame in bits under the prior, if there is one.
+    pub(crate) bits_per_frame: f64,
 }
 
-/// Loss of `features` (batch, frames, bands) at `quality` (batch, knots) under `pressure` (batch):
-/// mean |Δ| + ½ mean Δ² + pressure · mean σ(2v) + a little of mean v².
+/// What the loss depends on besides the features.
+pub(crate) struct Conditions<'a> {
+    /// Quality features (batch, knots).
+    pub(crate) quality: &'a Tensor,
+    /// Sparsity pressure (batch).
+    pub(crate) pressure: &'a Tensor,
+    /// Share of the pressure, 0 to 1, that goes by the information under the prior instead of by the firing rate.
+    pub(crate) information_share: f64,
+}
+
+/// Loss of `features` (batch, frames, bands): mean |Δ| + ½ mean Δ² + pressure · rate + a little of mean v², where the
+/// rate is mean σ(2v), or, for the share asked for, the mean information of the events under `prior`.
 ///
 /// # Errors
 /// If the shapes don't fit.
-pub(crate) fn loss(network: &Network, features: &Tensor, quality: &Tensor, pressure: &Tensor) -> Result<Loss> {
+pub(crate) fn loss(
+    network: &Network,
+    prior: Option<&Prior>,
+    features: &Tensor,
+    conditions: &Conditions<'_>,
+) -> Result<Loss> {
+    let Conditions { quality, pressure, information_share } = conditions;
     let potential = network.encoder.forward(features, quality)?;
     let fired = events(&potential)?;
     let rendered = network.decoder.forward(&fired, quality)?;
     let difference = (rendered - features)?;
     let absolute = difference.abs()?.mean_all()?;
     let firing = sigmoid(&(&potential * 2.0)?)?.mean((1, 2))?;
-    let total = (&absolute + (difference.sqr()?.mean_all()? * 0.5)?)?;
-    let total = (total + (firing * pressure)?.mean_all()?)?;
-    let total = (total + (potential.sqr()?.mean_all()? * POTENTIAL_COST)?)?;
+    let mut total = (&absolute + (difference.sqr()?.mean_all()? * 0.5)?)?;
+    total = (total + ((firing * *pressure)?.mean_all()? * (1.0 - information_share))?)?;
+    total = (total + (potential.sqr()?.mean_all()? * POTENTIAL_COST)?)?;
     let frames = (features.dim(0)? * features.dim(1)?) as f64;
+    let mut bits_per_frame = 0.0;
+    if let Some(prior) = prior {
+        // While it only watches, the prior learns from the events as they are and leaves the encoder alone.
+        let watches = *information_share == 0.0;
+        let seen = if watches { fired.detach() } else { fired.clone() };
+        let per_item = prior.information(&seen, quality)?.mean((1, 2))?;
+        let nats = f64::from(per_item.mean_all()?.to_scalar::<f32>()?);
+        bits_per_frame = nats * network.config().neurons as f64 / std::f64::consts::LN_2;
+        let cost = if watches {
+            (per_item.mean_all()? * WATCHING_WEIGHT)?
+        } else {
+            ((per_item * *pressure)?.mean_all()? * (information_share * INFORMATION_SCALE))?
+        };
+        total = (total + cost)?;
+    }
     Ok(Loss {
         distortion_db: f64::from(absolute.to_scalar::<f32>()?) * DB_PER_NEPER,
         events_per_frame: f64::from(fired.sum_all()?.to_scalar::<f32>()?) / frames,
+        bits_per_frame,
         total,
     })
 }

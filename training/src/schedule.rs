@@ -19,6 +19,19 @@ pub(crate) fn pressure(config: &TrainingConfig, step: u64, quality: f64) -> f64 
     ramp * low_quality * (high_quality / low_quality).powf(quality)
 }
 
+/// Whether the prior learns at `step`.
+pub(crate) fn prior_learns(config: &TrainingConfig, step: u64) -> bool {
+    step as f64 >= config.prior.start * config.steps as f64
+}
+
+/// Share of the pressure that goes by the information under the prior at `step`.
+pub(crate) fn information_share(config: &TrainingConfig, step: u64) -> f64 {
+    let (start, full) = config.prior.information_ramp;
+    let done = step as f64 / config.steps as f64;
+    let ramp = if done >= full { 1.0 } else { ((done - start) / (full - start)).max(0.0) };
+    ramp * config.prior.information_share
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,9 @@ use spiccato::network::{Network, quality_features};
 
 use crate::TrainingConfig;
 use crate::data::{Clip, Draw, crops};
-use crate::loss::loss;
+use crate::loss::{Conditions, loss};
 use crate::optimizer::{Optimizer, StepSettings};
+use crate::prior::Prior;
 use crate::schedule;
 use crate::variables::Variables;
 
@@ -25,6 +26,7 @@ pub(crate) struct StepReport {
     pub(crate) loss: f64,
     pub(crate) distortion_db: f64,
     pub(crate) events_per_frame: f64,
+    pub(crate) bits_per_frame: f64,
     pub(crate) gradient_norm: f64,
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn train_step(
         report.loss += scale * part.loss;
         report.distortion_db += scale * part.distortion_db;
         report.events_per_frame += scale * part.events_per_frame;
+        report.bits_per_frame += scale * part.bits_per_frame;
     }
     let sum = mean_gradients(shards.into_iter().map(|(_, gradients)| gradients).collect(), scale as f32);
     report.gradient_norm = optimizer.step(
@@ -91,10 +94,17 @@ fn differentiate(
     let pressure = Tensor::from_vec(pressure.collect::<Vec<f32>>(), batch.qualities.len(), &Device::Cpu)?;
 
     let network = Network::new(&config.network, variables)?;
-    let loss = loss(&network, &batch.features, &quality, &pressure)?;
+    let prior = match schedule::prior_learns(config, step) {
+        true => Some(Prior::new(&config.network, variables)?),
+        false => None,
+    };
+    let information_share = schedule::information_share(config, step);
+    let conditions = Conditions { quality: &quality, pressure: &pressure, information_share };
+    let loss = loss(&network, prior.as_ref(), &batch.features, &conditions)?;
     let store = loss.total.backward()?;
     let mut gradients = Gradients::new();
-    for (name, variable) in variables.iter().filter(|(name, _)| !is_fixed(name)) {
+    let learned = |name: &str| !is_fixed(name) && (prior.is_some() || !name.starts_with("prior."));
+    for (name, variable) in variables.iter().filter(|(name, _)| learned(name)) {
         let gradient = store.get(variable).ok_or_else(|| anyhow!("weight {name} has no gradient"))?;
         gradients.insert(name.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);
     }
@@ -102,6 +112,7 @@ fn differentiate(
         loss: f64::from(loss.total.to_scalar::<f32>()?),
         distortion_db: loss.distortion_db,
         events_per_frame: loss.events_per_frame,
+        bits_per_frame: loss.bits_per_frame,
         gradient_norm: 0.0,
     };
     Ok((report, gradients))

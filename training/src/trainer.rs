@@ -14,6 +14,7 @@ use spiccato::signal::{HOP, SAMPLE_RATE};
 use crate::checkpoint;
 use crate::data::{Clip, Corpus, Draw, crops};
 use crate::optimizer::Optimizer;
+use crate::prior::Prior;
 use crate::step::{StepReport, train_step};
 use crate::validation::{Validation, validate};
 use crate::variables::Variables;
@@ -40,6 +41,9 @@ pub struct Report {
     pub loss: f64,
     /// Mean |difference| of the features in dB on the training crops, averaged since the last report.
     pub distortion_db: f64,
+    /// Information of the events on the training crops under the prior in kbit/s, averaged since the last report; 0
+    /// before the prior learns.
+    pub kbps: f64,
     /// Events per second on the training crops, averaged since the last report.
     pub events_per_second: f64,
     /// Seconds of audio passed through training per second.
@@ -69,7 +73,7 @@ impl Trainer {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         std::fs::write(folder.join("config.toml"), toml::to_string(&config)?)
             .with_context(|| folder.display().to_string())?;
-        let variables = Variables::initial(&config.network, config.seed)?;
+        let variables = Variables::initial(config.parameters(), config.seed)?;
         set_statistics(&config, &corpus.train, &variables)?;
         let optimizer = Optimizer::new(&variables)?;
         Ok(Self { config, folder: folder.to_owned(), step: 0, variables, optimizer })
@@ -131,8 +135,10 @@ impl Trainer {
     fn save(&self) -> Result<()> {
         checkpoint::save(&self.folder.join(CHECKPOINT), &self.config, self.step, &self.variables, &self.optimizer)?;
         let path = self.folder.join(MODEL);
+        let mut weights = self.averaged()?;
+        weights.retain(|name, _| !name.starts_with("prior."));
         let mut file = AtomicFile::create(&path)?;
-        file.write_all(&save_model(&self.config.network, &self.averaged()?)?).with_context(|| path.display().to_string())?;
+        file.write_all(&save_model(&self.config.network, &weights)?).with_context(|| path.display().to_string())?;
         file.commit()?;
         Ok(())
     }
@@ -150,16 +156,23 @@ impl Trainer {
 
     fn summarise(&self, since: &mut Progress, corpus: &Corpus) -> Result<Report> {
         let crop_seconds = (self.config.batch * self.config.frames * HOP) as f64 / f64::from(SAMPLE_RATE);
+        let frame_rate = f64::from(SAMPLE_RATE) / HOP as f64;
         let steps = (self.step - since.from).max(1) as f64;
         let speed = steps * crop_seconds / since.start.elapsed().as_secs_f64();
-        let network = Network::new(&self.config.network, &self.averaged()?)?;
+        let averaged = self.averaged()?;
+        let network = Network::new(&self.config.network, &averaged)?;
+        let prior = match schedule::prior_learns(&self.config, self.step) {
+            true => Some(Prior::new(&self.config.network, &averaged)?),
+            false => None,
+        };
         let report = Report {
             step: self.step,
             loss: since.sum.loss / steps,
             distortion_db: since.sum.distortion_db / steps,
-            events_per_second: since.sum.events_per_frame / steps * f64::from(SAMPLE_RATE) / HOP as f64,
+            kbps: since.sum.bits_per_frame / steps * frame_rate / 1000.0,
+            events_per_second: since.sum.events_per_frame / steps * frame_rate,
             speed,
-            validation: validate(&network, &corpus.validation)?,
+            validation: validate(&network, prior.as_ref(), &corpus.validation)?,
         };
         self.log(&report, since.sum.gradient_norm / steps)?;
         *since = Progress::new(self.step);
@@ -174,8 +187,9 @@ impl Trainer {
         let mut out = csv::Writer::from_writer(file.with_context(|| path.display().to_string())?);
         if new {
             out.write_record([
-                "step", "loss", "distortion_db", "events_per_second", "gradient_norm", "learning_rate", "speed",
+                "step", "loss", "distortion_db", "events_per_second", "gradient_norm", "learning_rate", "speed", "kbps",
                 "quality", "validation_distortion_db", "validation_events_per_second", "validation_static_kbps",
+                "validation_kbps",
             ])?;
         }
         for v in &report.validation {
@@ -187,10 +201,12 @@ impl Trainer {
                 format!("{gradient_norm:.4}"),
                 format!("{:.3e}", schedule::learning_rate(&self.config, report.step)),
                 format!("{:.1}", report.speed),
+                format!("{:.3}", report.kbps),
                 format!("{:.2}", v.quality),
                 format!("{:.4}", v.distortion_db),
                 format!("{:.1}", v.events_per_second),
                 format!("{:.3}", v.static_kbps),
+                format!("{:.3}", v.kbps),
             ])?;
         }
         out.flush().with_context(|| path.display().to_string())
@@ -216,6 +232,7 @@ impl Progress {
         self.sum.loss += step.loss;
         self.sum.distortion_db += step.distortion_db;
         self.sum.events_per_frame += step.events_per_frame;
+        self.sum.bits_per_frame += step.bits_per_frame;
         self.sum.gradient_norm += step.gradient_norm;
     }
 }

@@ -7,6 +7,7 @@ use spiccato::network::{Network, events, quality_features};
 use spiccato::signal::{HOP, SAMPLE_RATE};
 
 use crate::data::{Clip, features_of};
+use crate::prior::Prior;
 
 /// Qualities that are tried.
 pub(crate) const QUALITIES: [f32; 3] = [0.1, 0.5, 0.9];
@@ -26,18 +27,20 @@ pub struct Validation {
     pub events_per_second: f64,
     /// Entropy of the events with one probability per neuron, in kbit/s.
     pub static_kbps: f64,
+    /// Information of the events under the prior in kbit/s; 0 before it learns.
+    pub kbps: f64,
 }
 
 /// Runs `network` over the middle of some of the clips.
-pub(crate) fn validate(network: &Network, clips: &[Clip]) -> Result<Vec<Validation>> {
+pub(crate) fn validate(network: &Network, prior: Option<&Prior>, clips: &[Clip]) -> Result<Vec<Validation>> {
     let clips = &clips[..clips.len().min(CLIPS)];
-    QUALITIES.par_iter().map(|&quality| validate_at(network, clips, quality)).collect()
+    QUALITIES.par_iter().map(|&quality| validate_at(network, prior, clips, quality)).collect()
 }
 
-fn validate_at(network: &Network, clips: &[Clip], quality: f32) -> Result<Validation> {
+fn validate_at(network: &Network, prior: Option<&Prior>, clips: &[Clip], quality: f32) -> Result<Validation> {
     let condition = quality_features(&[quality], network.config().knots)?;
     let neurons = network.config().neurons;
-    let (mut distortion, mut frames) = (0.0, 0.0);
+    let (mut distortion, mut frames, mut nats) = (0.0, 0.0, 0.0);
     let mut counts = vec![0.0f64; neurons];
     for clip in clips {
         let length = FRAMES.min((clip.samples / HOP).saturating_sub(4)).max(8);
@@ -48,6 +51,9 @@ fn validate_at(network: &Network, clips: &[Clip], quality: f32) -> Result<Valida
         let difference = (rendered - features)?.abs()?.mean_all()?.to_scalar::<f32>()?;
         distortion += f64::from(difference) * length as f64;
         frames += length as f64;
+        if let Some(prior) = prior {
+            nats += f64::from(prior.information(&fired, &condition)?.sum_all()?.to_scalar::<f32>()?);
+        }
         for (count, sum) in counts.iter_mut().zip(fired.sum((0, 1))?.to_vec1::<f32>()?) {
             *count += f64::from(sum);
         }
@@ -62,6 +68,7 @@ fn validate_at(network: &Network, clips: &[Clip], quality: f32) -> Result<Valida
         quality,
         distortion_db: distortion / frames * crate::loss::DB_PER_NEPER,
         events_per_second: counts.iter().sum::<f64>() / frames * frames_per_second,
+        kbps: nats / std::f64::consts::LN_2 / frames * frames_per_second / 1000.0,
         static_kbps: entropy * frames_per_second / 1000.0,
     })
 }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor, Var};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use spiccato::network::{Initial, NetworkConfig, Parameters};
+use spiccato::network::{Initial, Parameter, Parameters};
 
 /// Weights that gradients flow to. The features' statistics are among them but are never stepped.
 pub(crate) struct Variables {
@@ -17,10 +17,10 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// Weights at the start of a run.
-    pub(crate) fn initial(config: &NetworkConfig, seed: u64) -> Result<Self> {
+    pub(crate) fn initial(parameters: Vec<Parameter>, seed: u64) -> Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut values = BTreeMap::new();
-        for parameter in config.parameters() {
+        for parameter in parameters {
             let count = parameter.shape.iter().product::<usize>();
             let data: Vec<f32> = match parameter.initial {
                 Initial::Constant(c) => vec![c; count],

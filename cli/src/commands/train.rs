@@ -88,7 +88,10 @@ fn line(report: &Report, steps: u64) -> String {
     let validation: Vec<String> = report
         .validation
         .iter()
-        .map(|v| format!("{:.2} dB at {:.0} events/s ≤ {:.2} kbit/s", v.distortion_db, v.events_per_second, v.static_kbps))
+        .map(|v| {
+            let kbps = if v.kbps > 0.0 { v.kbps } else { v.static_kbps };
+            format!("{:.2} dB at {:.0} events/s, {kbps:.2} kbit/s", v.distortion_db, v.events_per_second)
+        })
         .collect();
     format!(
         "step {}/{steps}: loss {:.4}, {:.2} dB, {:.0} events/s, {:.0} x real time; held out: {}",

@@ -4,19 +4,23 @@
 //! number of threads. Each backward pass is itself an operation on tensors, tested against finite differences.
 
 mod activation;
+mod information;
 mod kernel;
 mod leaky_scan;
 mod lif_scan;
 mod linear;
+mod lookup;
 mod matrix;
 mod norm;
 mod spike;
 mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
+pub use information::information;
 pub use leaky_scan::leaky_scan;
 pub use lif_scan::lif_scan;
 pub use linear::linear;
+pub use lookup::lookup;
 pub use norm::rms_norm;
 pub use spike::spike;
 pub use temporal_convolution::temporal_convolution;
