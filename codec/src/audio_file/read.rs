@@ -14,7 +14,7 @@ use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDe
 use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
 };
 use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
@@ -34,6 +34,9 @@ const MAX_CHANNELS: usize = 64;
 /// Data lengths that SoX and LAME write into the header of a WAV file when they write to a pipe and don't know it; SoX
 /// rounds its own down to whole frames. (Symphonia knows ffmpeg's.)
 const UNKNOWN_DATA_LENGTHS: [u64; 2] = [0x7fff_f000, 0x7fff_ffff];
+
+/// Samples that may follow the declared end of an MP3: a few packets of padding.
+const MAX_MP3_PADDING: u64 = 8 * 1152;
 
 /// What a file says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,15 +111,18 @@ impl AudioReader {
         if channels > MAX_CHANNELS {
             return Err(Error::Limit(format!("{shown}: {channels} channels; more than {MAX_CHANNELS} can't be right")));
         }
+        let kind = format.format_info().format;
+        let declared = declared_frames(track, parameters, kind);
+        // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost.
+        let gapless = kind != FORMAT_ID_MP3 || declared.is_some();
         let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
             .map_err(|error| match error {
                 Symphonia::Unsupported(reason) => Error::Unsupported(format!(
                     "{shown}: no decoder for the kind of audio in it ({reason}); convert it to FLAC or WAV first"
                 )),
                 error => probe_error(name, error),
             })?;
-        let declared = declared_frames(track, parameters, format.format_info().format);
         let edit = edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
         let played = edit.map(|edit| edit.range_of(declared));
         let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
@@ -185,6 +191,16 @@ impl AudioReader {
                 Err(Symphonia::IoError(error)) => return Err(Error::io(&self.name)(error)),
                 Err(error) => return Err(self.damage(&error)),
             };
+            let beyond = packet.trim_end.get();
+            if self.format.format_info().format == FORMAT_ID_MP3
+                && self.spec.declared_frames.is_some()
+                && beyond > MAX_MP3_PADDING
+            {
+                return Err(Error::Unsupported(format!(
+                    "{}: goes on after the end that its header declares; MP3 files joined into one must be split first",
+                    self.name.display()
+                )));
+            }
             let buffer = match self.decoder.decode(&packet) {
                 Ok(buffer) => buffer,
                 Err(error) => return Err(self.damage(&error)),
@@ -303,8 +319,10 @@ impl AudioReader {
 fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: FormatId) -> Option<u64> {
     let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
     match format {
-        // Without an encoder's header this is Symphonia's guess from the bit rate of the first packets.
-        FORMAT_ID_MP3 if track.delay.is_none() => None,
+        // Without the header of LAME or libavcodec this is Symphonia's guess from the bit rate of the first packets, or
+        // a count of packets of uncertain definition.
+        FORMAT_ID_MP3 if track.delay.unwrap_or(0) == 0 => None,
+        FORMAT_ID_ADTS => None, // a guess like that
         // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
         // which can't be decoded without the one before, counts or doesn't.
         FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
