@@ -3,11 +3,11 @@
 //! Bytes go to a temporary file beside the target, which takes the target's name on [`AtomicFile::commit`]. Dropped
 //! before that, it vanishes and whatever had the name before is untouched.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::{Error, Result};
 
@@ -20,8 +20,12 @@ pub struct AtomicFile {
 
 #[derive(Debug)]
 enum Sink {
-    /// To be renamed to the path (the target with symbolic links resolved).
-    Renamed(BufWriter<NamedTempFile>, PathBuf),
+    /// A temporary file, and the path it is to be renamed to: the target with symbolic links resolved.
+    Renamed {
+        writer: BufWriter<File>,
+        temporary: TempPath,
+        path: PathBuf,
+    },
     /// A device or a pipe: renaming would replace it, so it is written to.
     InPlace(BufWriter<File>),
     Standard(BufWriter<Stdout>),
@@ -48,14 +52,19 @@ impl AtomicFile {
         if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Ok(Sink::InPlace(BufWriter::new(File::create(target)?)));
         }
+        if existing.as_ref().is_some_and(|metadata| metadata.permissions().readonly()) {
+            return Err(io::ErrorKind::PermissionDenied.into()); // renaming would not care
+        }
         let path = if existing.is_some() { fs::canonicalize(target)? } else { target.to_owned() };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".spiccato-").suffix(".part");
-        if let Some(permissions) = existing.map(|metadata| metadata.permissions()).or_else(usual_permissions) {
-            builder.permissions(permissions);
+        // Made like any new file, so that the umask decides who may read it, or like the one it replaces.
+        let make = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        let new = tempfile::Builder::new().prefix(".spiccato-").suffix(".part").make_in(folder, make)?;
+        let (file, temporary) = new.into_parts();
+        if let Some(metadata) = existing {
+            file.set_permissions(metadata.permissions())?;
         }
-        Ok(Sink::Renamed(BufWriter::new(builder.tempfile_in(folder)?), path))
+        Ok(Sink::Renamed { writer: BufWriter::new(file), temporary, path })
     }
 
     /// The path as it was given, for messages.
@@ -69,9 +78,9 @@ impl AtomicFile {
     /// [`Error::Io`]; the target is then as it was before.
     pub fn commit(self) -> Result<()> {
         let finish = || match self.sink {
-            Sink::Renamed(writer, path) => {
-                let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.persist(path).map(drop).map_err(|error| error.error)
+            Sink::Renamed { writer, temporary, path } => {
+                drop(writer.into_inner().map_err(io::IntoInnerError::into_error)?);
+                temporary.persist(path).map_err(|error| error.error)
             }
             Sink::InPlace(mut file) => file.flush(),
             Sink::Standard(mut stdout) => stdout.flush(),
@@ -83,7 +92,7 @@ impl AtomicFile {
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.sink {
-            Sink::Renamed(writer, _) => writer.write(bytes),
+            Sink::Renamed { writer, .. } => writer.write(bytes),
             Sink::InPlace(writer) => writer.write(bytes),
             Sink::Standard(writer) => writer.write(bytes),
         }
@@ -91,23 +100,11 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Renamed(writer, _) => writer.flush(),
+            Sink::Renamed { writer, .. } => writer.flush(),
             Sink::InPlace(writer) => writer.flush(),
             Sink::Standard(writer) => writer.flush(),
         }
     }
-}
-
-/// Temporary files are private by default; the result should be as open as any new file (the umask still applies).
-#[cfg(unix)]
-fn usual_permissions() -> Option<Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn usual_permissions() -> Option<Permissions> {
-    None
 }
 
 #[cfg(test)]
@@ -151,13 +148,27 @@ mod tests {
     fn names_the_target_in_its_errors() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("nowhere").join("out.bin");
-        assert!(AtomicFile::create(&missing).unwrap_err().to_string().contains("nowhere"));
+        let message = AtomicFile::create(&missing).unwrap_err().to_string();
+        assert!(message.contains("nowhere") && !message.contains(".part"), "{message}");
         assert!(AtomicFile::create(folder.path()).is_err());
+    }
+
+    #[test]
+    fn respects_files_that_are_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.bin");
+        fs::write(&target, b"precious").unwrap();
+        let mut permissions = fs::metadata(&target).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&target, permissions).unwrap();
+        assert!(AtomicFile::create(&target).is_err());
+        assert_eq!(names(folder.path()), ["out.bin"]);
     }
 
     #[cfg(unix)]
     #[test]
     fn keeps_permissions_links_and_devices() {
+        use std::fs::Permissions;
         use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("out.bin"), folder.path().join("link.bin"));

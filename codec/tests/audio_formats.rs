@@ -90,6 +90,7 @@ fn lossy_formats_give_the_exact_length_and_nearly_the_samples() {
     }
 }
 
+// Symphonia 0.6.1 parses the INFO tags of a WAV file (there are some in s16.wav) but then drops them.
 #[test]
 fn tags_are_read() {
     for (name, comment) in [
@@ -110,6 +111,14 @@ fn tags_are_read() {
         assert_eq!(value("date"), "2026", "{name}");
         assert_eq!(value("comment"), comment, "{name}");
     }
+}
+
+#[test]
+fn the_piano_piece_decodes() {
+    let (spec, samples) = decode("../piano/prelude.flac");
+    assert_eq!((spec.sample_rate, spec.channels, samples.len()), (44_100, 2, 2 * 1_302_375));
+    let peak = samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+    assert!((20.0 * peak.log10() + 3.0).abs() < 0.01);
 }
 
 #[test]
@@ -137,6 +146,27 @@ fn more_than_two_channels_need_the_option() {
     }
     // Stereo and mono are left alone.
     assert_eq!(decode_path(&folder().join("8khz.wav"), Surround::Downmix).unwrap().1, decode("8khz.wav").1);
+}
+
+#[test]
+fn an_mp3_of_unknown_length_is_read_to_its_end() {
+    let (spec, samples) = decode("no-length.mp3");
+    assert_eq!(spec.declared_frames, None);
+    // Whole packets, with the delays of encoder and decoder (LAME: 1105 samples) before the audio.
+    assert!(samples.len() % 1152 == 0 && (44_100 + 1105..44_100 + 1105 + 2 * 1152).contains(&samples.len()));
+}
+
+#[test]
+fn mp3_files_joined_into_one_are_not_cut_at_the_first_end() {
+    let temporary = tempfile::tempdir().unwrap();
+    let bytes = fs::read(folder().join("mono.mp3")).unwrap();
+    let (tag_length, end) =
+        (bytes[6..10].iter().fold(0, |length, &byte| length << 7 | usize::from(byte)), bytes.len() - 128);
+    assert!(bytes.starts_with(b"ID3") && bytes[end..].starts_with(b"TAG"));
+    let stream = &bytes[10 + tag_length..end];
+    assert_eq!(decode_bytes(temporary.path(), "single.mp3", stream).unwrap().len(), 17_640);
+    let message = decode_bytes(temporary.path(), "joined.mp3", &stream.repeat(2)).unwrap_err().to_string();
+    assert!(message.contains("must be split"), "{message}");
 }
 
 #[test]

@@ -86,6 +86,10 @@ def main():
     run('lame', '--quiet', '-b', '64', '--tt', TAGS['title'], '--ta', TAGS['artist'], '--tl', TAGS['album'],
         '--ty', TAGS['date'], '--tc', 'A comment longer than the thirty characters of ID3v1', '--add-id3v2',
         'mono.tmp.wav', 'mono.mp3')
+    # Loud noise, then next to nothing: the first packets are much longer than the rest, and nothing says how many.
+    noise = [n * 7919 % 8192 * 1024 - (1 << 22) if n < 4410 else 0 for n in range(44100)]
+    write('noise.tmp.wav', wav('s16', noise, 44100, 1))
+    run('lame', '--quiet', '-V', '4', '-t', 'noise.tmp.wav', 'no-length.mp3')
     run('oggenc', '-Q', '--serial', '1', '-q', '2', '-t', TAGS['title'], '-a', TAGS['artist'], '-l', TAGS['album'],
         '-d', TAGS['date'], '-c', f"comment={TAGS['comment']}", '-o', 'stereo.ogg', 'burst.tmp.wav')
     exact = ('-map_metadata', '-1', '-fflags', '+bitexact', '-flags:a', '+bitexact')
@@ -95,7 +99,7 @@ def main():
                                 ('mono.caf', ('pcm_s16be',), 's16.wav')]:
         tags = [word for key, value in TAGS.items() for word in ('-metadata', f'{key}={value}')]
         run('ffmpeg', '-y', '-i', source, *exact, *tags, '-c:a', *codec, name)
-    for name in ('burst.tmp.wav', 'mono.tmp.wav'):
+    for name in ('burst.tmp.wav', 'mono.tmp.wav', 'noise.tmp.wav'):
         (HERE / name).unlink()
 
     # Broken ones.

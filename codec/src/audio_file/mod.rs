@@ -3,6 +3,24 @@
 //! [`AudioInput`] names a source that can be read more than once, [`AudioReader`] streams its samples in blocks,
 //! [`Resampler`] changes the rate of a stream, [`Limiter`] keeps peaks under full scale and [`WavWriter`] stores the
 //! result. Everything streams: memory does not grow with the length of the audio.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use spiccato::audio_file::{AudioInput, Resampler, Surround};
+//!
+//! # fn main() -> spiccato::Result<()> {
+//! let mut reader = AudioInput::open(Path::new("prelude.flac"))?.reader(Surround::Refuse)?;
+//! let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
+//! let mut resampler = Resampler::new(rate, 24_000, channels)?;
+//! let mut samples = Vec::new();
+//! while let Some(block) = reader.next_block()? {
+//!     resampler.push(block, &mut samples)?;
+//! }
+//! resampler.finish(&mut samples)?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod downmix;
 mod input;

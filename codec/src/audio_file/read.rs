@@ -4,6 +4,7 @@
 //! damaged file for a short one. So a corrupt packet, a stream that ends before the length its header declares, a
 //! checksum that doesn't match, or a sample that is no number, is an error that says where.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDe
 use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
 };
 use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
@@ -35,6 +36,9 @@ const MAX_CHANNELS: usize = 64;
 /// rounds its own down to whole frames. (Symphonia knows ffmpeg's.)
 const UNKNOWN_DATA_LENGTHS: [u64; 2] = [0x7fff_f000, 0x7fff_ffff];
 
+/// Samples that may follow the declared end of an MP3: a few packets of padding.
+const MAX_MP3_PADDING: u64 = 8 * 1152;
+
 /// What a file says of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AudioSpec {
@@ -51,6 +55,7 @@ pub struct AudioSpec {
 /// Reads an audio file from its beginning to its end, block by block.
 pub struct AudioReader {
     name: PathBuf,
+    kind: FormatId,
     format: Box<dyn FormatReader>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
@@ -108,20 +113,24 @@ impl AudioReader {
         if channels > MAX_CHANNELS {
             return Err(Error::Limit(format!("{shown}: {channels} channels; more than {MAX_CHANNELS} can't be right")));
         }
+        let kind = format.format_info().format;
+        let declared = declared_frames(track, parameters, kind);
+        // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost.
+        let gapless = kind != FORMAT_ID_MP3 || declared.is_some();
         let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
             .map_err(|error| match error {
                 Symphonia::Unsupported(reason) => Error::Unsupported(format!(
                     "{shown}: no decoder for the kind of audio in it ({reason}); convert it to FLAC or WAV first"
                 )),
                 error => probe_error(name, error),
             })?;
-        let declared = declared_frames(track, parameters, format.format_info().format);
         let edit = edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
         let played = edit.map(|edit| edit.range_of(declared));
         let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
         Ok(Self {
             name: name.to_owned(),
+            kind,
             track: track.id,
             format,
             decoder,
@@ -167,8 +176,7 @@ impl AudioReader {
 
     /// Decodes packets into `self.decoded` until one holds samples; false at the end.
     fn decode_block(&mut self) -> Result<bool> {
-        let name = self.name.clone();
-        let more = guarded(&name, || self.decode_packets());
+        let more = guarded(&self.name.clone(), || self.decode_packets());
         self.finished = !matches!(more, Ok(true));
         more
     }
@@ -185,6 +193,12 @@ impl AudioReader {
                 Err(Symphonia::IoError(error)) => return Err(Error::io(&self.name)(error)),
                 Err(error) => return Err(self.damage(&error)),
             };
+            let beyond_end = packet.trim_end.get();
+            if self.kind == FORMAT_ID_MP3 && self.spec.declared_frames.is_some() && beyond_end > MAX_MP3_PADDING {
+                return Err(self.unsupported(
+                    "goes on after the end that its header declares; MP3 files joined into one must be split first",
+                ));
+            }
             let buffer = match self.decoder.decode(&packet) {
                 Ok(buffer) => buffer,
                 Err(error) => return Err(self.damage(&error)),
@@ -197,8 +211,8 @@ impl AudioReader {
                 self.spec.sample_rate = rate;
                 self.layout = layout.clone();
             } else if rate != self.spec.sample_rate || *layout != self.layout {
-                let change = format!("sample rate or channels change to {rate} Hz, {}", layout.count());
-                return Err(Error::Unsupported(format!("{}: {change} {}", self.name.display(), self.position())));
+                let (channels, position) = (layout.count(), self.position());
+                return Err(self.unsupported(format!("changes to {rate} Hz, {channels} channel(s) {position}")));
             }
             buffer.copy_to_vec_interleaved(&mut self.decoded);
             self.keep_played();
@@ -229,29 +243,24 @@ impl AudioReader {
         let Some(index) = self.decoded.iter().position(|sample| !sound(sample)) else { return Ok(()) };
         let channels = self.layout.count();
         let (frame, channel) = (self.frames + (index / channels) as u64, index % channels + 1);
-        Err(Error::Malformed(format!(
-            "{}: sample {frame} ({:.3} s) of channel {channel} is {}; samples must be finite numbers near ±1",
-            self.name.display(),
-            self.seconds(frame),
-            self.decoded[index]
+        let (seconds, sample) = (self.seconds(frame), self.decoded[index]);
+        Err(self.malformed(format!(
+            "sample {frame} ({seconds:.3} s) of channel {channel} is {sample}; samples must be finite numbers near ±1"
         )))
     }
 
     /// The container came to its end in good order.
     fn end(&mut self) -> Result<()> {
         // A table of packets has been followed to its end; some writers count the padding of the last as audio.
-        let by_table = self.format.format_info().format == FORMAT_ID_CAF;
+        let by_table = self.kind == FORMAT_ID_CAF;
         if !by_table && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
             return Err(self.cut_short());
         }
         if self.frames == 0 {
-            return Err(Error::Malformed(format!("{}: the file holds no samples", self.name.display())));
+            return Err(self.malformed("the file holds no samples"));
         }
         if self.decoder.finalize().verify_ok == Some(false) {
-            return Err(Error::Malformed(format!(
-                "{}: the decoded samples don't match the checksum in the file; the file is damaged",
-                self.name.display()
-            )));
+            return Err(self.malformed("the decoded samples don't match the checksum in the file; it is damaged"));
         }
         Ok(())
     }
@@ -259,8 +268,7 @@ impl AudioReader {
     /// The bytes ran out where the container expected more.
     fn end_in_midstream(&mut self) -> Result<()> {
         // Plain samples of undeclared length (written to a pipe, say) go on to the end of the file.
-        let format = self.format.format_info().format;
-        let unframed = [FORMAT_ID_WAVE, FORMAT_ID_AIFF, FORMAT_ID_CAF].contains(&format);
+        let unframed = [FORMAT_ID_WAVE, FORMAT_ID_AIFF, FORMAT_ID_CAF].contains(&self.kind);
         if unframed && self.spec.declared_frames.is_none_or(|declared| self.frames >= declared) {
             return self.end();
         }
@@ -268,26 +276,31 @@ impl AudioReader {
     }
 
     fn cut_short(&self) -> Error {
-        let name = self.name.display();
         let frames = self.frames;
-        Error::Malformed(match self.spec.declared_frames {
+        self.malformed(match self.spec.declared_frames {
             Some(declared) if frames < declared => {
-                format!(
-                    "{name}: only {frames} of the {declared} samples that its header declares are there; truncated?"
-                )
+                format!("only {frames} of the {declared} samples that its header declares are there; truncated?")
             }
-            _ => format!("{name}: ends in the middle of the stream, after {frames} samples; truncated?"),
+            _ => format!("ends in the middle of the stream, after {frames} samples; truncated?"),
         })
     }
 
     fn damage(&self, error: &Symphonia) -> Error {
-        let (name, position) = (self.name.display(), self.position());
+        let position = self.position();
         match error {
-            Symphonia::ResetRequired => Error::Unsupported(format!(
-                "{name}: another recording begins {position}; files chained from several streams must be split first"
+            Symphonia::ResetRequired => self.unsupported(format!(
+                "another recording begins {position}; files chained from several streams must be split first"
             )),
-            error => Error::Malformed(format!("{name}: damaged {position} ({error})")),
+            error => self.malformed(format!("damaged {position} ({error})")),
         }
+    }
+
+    fn malformed(&self, problem: impl Display) -> Error {
+        Error::Malformed(format!("{}: {problem}", self.name.display()))
+    }
+
+    fn unsupported(&self, problem: impl Display) -> Error {
+        Error::Unsupported(format!("{}: {problem}", self.name.display()))
     }
 
     fn position(&self) -> String {
@@ -303,8 +316,10 @@ impl AudioReader {
 fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: FormatId) -> Option<u64> {
     let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
     match format {
-        // Without an encoder's header this is Symphonia's guess from the bit rate of the first packets.
-        FORMAT_ID_MP3 if track.delay.is_none() => None,
+        // Without the header of LAME or libavcodec this is Symphonia's guess from the bit rate of the first packets, or
+        // a count of packets of uncertain definition.
+        FORMAT_ID_MP3 if track.delay.unwrap_or(0) == 0 => None,
+        FORMAT_ID_ADTS => None, // a guess like that
         // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
         // which can't be decoded without the one before, counts or doesn't.
         FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
