@@ -1,0 +1,52 @@
+//! Features: the logarithm of band magnitudes, as the network sees them.
+
+/// Added to a magnitude before the logarithm, in a signal brought to [`TARGET_RMS`]: what lies far under it counts
+/// little. 62 dB under the magnitude of a full-scale sine.
+pub const FLOOR: f32 = 0.3;
+
+/// Root mean square to which the loudness gain brings a signal: −22 dB of full scale.
+pub const TARGET_RMS: f32 = 0.079_432_82;
+
+/// Largest magnitude that [`magnitudes`] gives, some 70 dB over a full-scale sine: a bound for features out of range.
+pub const LOUDEST: f32 = 1e6;
+
+/// Features of magnitudes: `ln(gain · magnitude + FLOOR)`.
+pub fn log_features(magnitudes: &[f32], gain: f32, features: &mut Vec<f32>) {
+    features.extend(magnitudes.iter().map(|magnitude| (gain * magnitude + FLOOR).ln()));
+}
+
+/// Magnitudes of features: `max(exp(feature) − FLOOR, 0) / gain`. Whatever the features, the result is from 0 to
+/// [`LOUDEST`] `/ gain`.
+pub fn magnitudes(features: &[f32], gain: f32, magnitudes: &mut Vec<f32>) {
+    // The order matters: `max` turns NaN into 0.
+    magnitudes.extend(features.iter().map(|feature| (feature.exp() - FLOOR).max(0.0).min(LOUDEST) / gain));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn target_is_22_decibels_under_full_scale() {
+        assert!((20.0 * TARGET_RMS.log10() + 22.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn magnitudes_come_back() {
+        let loud = [0.0, 0.01, 1.0, 77.0, 384.0, 40_000.0];
+        let (mut features, mut back) = (Vec::new(), Vec::new());
+        log_features(&loud, 2.5, &mut features);
+        assert_eq!(features[0], FLOOR.ln());
+        magnitudes(&features, 2.5, &mut back);
+        for (back, magnitude) in back.iter().zip(loud) {
+            assert!((back - magnitude).abs() <= 1e-6 + 1e-5 * magnitude, "{back}, expected {magnitude}");
+        }
+    }
+
+    #[test]
+    fn wild_features_give_bounded_magnitudes() {
+        let mut back = Vec::new();
+        magnitudes(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, -5.0], 2.0, &mut back);
+        assert_eq!(back, [0.0, LOUDEST / 2.0, 0.0, LOUDEST / 2.0, 0.0, 0.0]);
+    }
+}
