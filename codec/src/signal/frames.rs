@@ -5,7 +5,7 @@ use super::{HOP, WINDOW, frame_count};
 /// Cuts `CHANNELS` parallel streams into frames of [`WINDOW`] samples, [`HOP`] apart, the first centred on the first
 /// sample. The frames don't depend on how the samples are cut into pushes.
 #[derive(Debug, Clone)]
-pub struct Framer<const CHANNELS: usize> {
+pub(super) struct Framer<const CHANNELS: usize> {
     frame: Box<[[f32; WINDOW]; CHANNELS]>,
     /// Samples of `frame` that are there; zeros stand before the first sample.
     filled: usize,
@@ -15,15 +15,13 @@ pub struct Framer<const CHANNELS: usize> {
 
 impl<const CHANNELS: usize> Framer<CHANNELS> {
     /// A framer at the beginning of a signal.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { frame: Box::new([[0.0; WINDOW]; CHANNELS]), filled: WINDOW / 2, samples: 0, frames: 0 }
     }
 
-    /// Takes samples, as many in each channel, and hands every frame that becomes complete to `emit`.
-    ///
-    /// # Panics
-    /// If the channels differ in length.
-    pub fn push(&mut self, channels: [&[f32]; CHANNELS], mut emit: impl FnMut(&[[f32; WINDOW]; CHANNELS])) {
+    /// Takes samples, as many in each channel, and hands every frame that becomes complete to `emit`. Panics if the channels
+    /// differ in length.
+    pub(super) fn push(&mut self, channels: [&[f32]; CHANNELS], mut emit: impl FnMut(&[[f32; WINDOW]; CHANNELS])) {
         let length = channels.first().map_or(0, |channel| channel.len());
         let mut taken = 0;
         while taken < length {
@@ -41,15 +39,14 @@ impl<const CHANNELS: usize> Framer<CHANNELS> {
         self.samples += length as u64;
     }
 
-    /// Ends the signal: hands out the remaining frames, filled up with zeros, and begins anew.
-    pub fn finish(&mut self, mut emit: impl FnMut(&[[f32; WINDOW]; CHANNELS])) {
+    /// Ends the signal: hands out the remaining frames, filled up with zeros.
+    pub(super) fn finish(mut self, mut emit: impl FnMut(&[[f32; WINDOW]; CHANNELS])) {
         while self.frames < frame_count(self.samples) {
             for frame in self.frame.iter_mut() {
                 frame[self.filled..].fill(0.0);
             }
             self.emit(&mut emit);
         }
-        *self = Self::new();
     }
 
     fn emit(&mut self, emit: &mut impl FnMut(&[[f32; WINDOW]; CHANNELS])) {

@@ -78,7 +78,9 @@ mod tests {
     use super::*;
 
     fn sine(amplitude: f32, seconds: f32) -> Vec<f32> {
-        (0..(seconds * 24_000.0) as usize).map(|i| amplitude * (i as f32 * std::f32::consts::TAU / 48.0).sin()).collect()
+        (0..(seconds * 24_000.0) as usize)
+            .map(|i| amplitude * (i as f32 * std::f32::consts::TAU / 48.0).sin())
+            .collect()
     }
 
     fn gain(pieces: &[&[f32]]) -> f32 {
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn pauses_and_silence_do_not_count() {
-        let (loud, quiet, silent) = (sine(0.5, 2.0), sine(0.04, 4.0), vec![0.0; 240_000]);
+        let (loud, quiet, silent) = (sine(0.5, 2.0), sine(0.02, 4.0), vec![0.0; 240_000]);
         assert_eq!(gain(&[&loud, &quiet, &silent]), gain(&[&loud]));
         // 14 dB under the loud part isn't a pause.
         assert!(gain(&[&loud, &sine(0.1, 4.0)]) > 1.2 * gain(&[&loud]));

@@ -7,18 +7,23 @@
 pub mod analysis;
 pub mod bands;
 pub mod features;
-pub mod frames;
+mod frames;
 pub mod loudness;
+mod noise;
 mod overlap;
 mod phase;
 mod reconstruction;
+mod side;
+pub mod stereo;
 pub mod synthesis;
-pub mod transform;
+mod transform;
 
 pub use analysis::{Analyzer, analyze};
 pub use bands::BandLayout;
-pub use synthesis::Synthesizer;
+pub use features::{FLOOR, TARGET_RMS, log_features, magnitudes};
 pub use loudness::Loudness;
+pub use stereo::{Polarity, SLOT_FRAMES, STEREO_BANDS, StereoAnalyzer, StereoSlot};
+pub use synthesis::Synthesizer;
 
 /// Samples per second of everything in this module.
 pub const SAMPLE_RATE: u32 = 24_000;

@@ -76,13 +76,12 @@ impl OverlapAdd {
         self.append(self.frames - 1, HOP, samples);
     }
 
-    /// Appends what is missing to `total` samples, but for what the frames don't cover, and begins anew.
-    pub(super) fn finish(&mut self, total: u64, samples: &mut Vec<f32>) {
+    /// Appends what is missing to `total` samples, as far as the frames cover it.
+    pub(super) fn finish(mut self, total: u64, samples: &mut Vec<f32>) {
         for segment in self.frames..self.frames + COVER as u64 - 1 {
             let missing = total.saturating_sub(segment.saturating_sub(LEAD) * HOP as u64);
             self.append(segment, missing.min(HOP as u64) as usize, samples);
         }
-        (self.frames, *self.sums) = (0, [0.0; WINDOW]);
     }
 
     /// Appends `count` samples of the first segment in `sums`, which has the number `segment`.
@@ -93,5 +92,35 @@ impl OverlapAdd {
         }
         self.sums.copy_within(HOP.., 0);
         self.sums[WINDOW - HOP..].fill(0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::frames::Framer;
+    use crate::signal::transform::Complex32;
+    use crate::signal::{BINS, frame_count};
+
+    #[test]
+    fn unchanged_spectra_give_the_signal_back() {
+        for length in [0, 1, 383, 384, 385, 768, 1152, 1153, 1535, 1536, 9999] {
+            let signal: Vec<f32> = (0..length).map(|i| ((i * i) % 251) as f32 / 251.0 - 0.5).collect();
+            let (mut framer, mut transform, mut output) = (Framer::new(), Transform::new(), OverlapAdd::new());
+            let mut samples = Vec::new();
+            let mut pass = |[frame]: &[[f32; WINDOW]; 1]| {
+                let mut spectrum = [Complex32::ZERO; BINS];
+                transform.forward(frame, &mut spectrum);
+                output.push(&mut spectrum, &mut samples);
+            };
+            framer.push([&signal], &mut pass);
+            framer.finish(&mut pass);
+            assert_eq!(output.frames(), frame_count(length as u64));
+            output.finish(length as u64, &mut samples);
+            assert_eq!(samples.len(), signal.len());
+            for (i, (sample, original)) in samples.iter().zip(&signal).enumerate() {
+                assert!((sample - original).abs() < 1e-5, "sample {i} of {length}: {sample}, expected {original}");
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@
 //!   tan(πτ/W) = (√|X(t+1)| − √|X(t−1)|) / (√|X(t+1)| + √|X(t−1)|).
 //! - Instead of a heap there is a queue of 1/16-octave levels: the order among nearly equal magnitudes doesn't matter.
 
-use super::BINS;
+use super::{BINS, noise};
 use multiversion::multiversion;
 use std::f32::consts::PI;
 
@@ -56,7 +56,9 @@ impl PhaseIntegrator {
         let unknown_from = if seed.is_some() { BINS } else { 0 };
         if let Some(seed) = seed {
             self.phases[..BINS].copy_from_slice(seed);
-            for (index, &magnitude) in magnitudes[..BINS].iter().enumerate().filter(|(_, magnitude)| **magnitude > quiet) {
+            for (index, &magnitude) in
+                magnitudes[..BINS].iter().enumerate().filter(|(_, magnitude)| **magnitude > quiet)
+            {
                 self.front.push(index, magnitude);
             }
         }
@@ -65,7 +67,7 @@ impl PhaseIntegrator {
                 self.known[index] = false;
                 self.beginnings.push(index, magnitude);
             } else {
-                self.phases[index] = noise(first_frame + (index / BINS) as u64, (index % BINS) as u64);
+                self.phases[index] = random_phase(first_frame + (index / BINS) as u64, (index % BINS) as u64);
             }
         }
         loop {
@@ -144,8 +146,9 @@ fn frame_slopes(before: &[f32], after: &[f32], slopes: &mut [f32]) {
         // Arctangent of −1 … 1 to 1e-5 (Abramowitz and Stegun 4.4.47).
         let square = q * q;
         let arctangent = q
-            * (0.999_866 + square * (-0.330_299_5 + square * (0.180_141 + square * (-0.085_133 + square * 0.020_835_1))));
-        *slope = -0.08163*((after*after + 1e-10) / (before*before + 1e-10)).ln();
+            * (0.999_866
+                + square * (-0.330_299_5 + square * (0.180_141 + square * (-0.085_133 + square * 0.020_835_1))));
+        *slope = -arctangent / PI;
     }
 }
 
@@ -156,13 +159,10 @@ pub(super) fn nearest(phase: f32) -> f32 {
     (phase + SHIFT) - SHIFT
 }
 
-/// A pseudo-random phase in turns for a bin of a frame, by the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
-fn noise(frame: u64, bin: u64) -> f32 {
-    let mut z = (frame * BINS as u64 + bin).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    (z >> 40) as f32 / (1u64 << 24) as f32
+/// A pseudo-random phase in turns for a bin of a frame.
+fn random_phase(frame: u64, bin: u64) -> f32 {
+    let bits = noise::hash(frame * BINS as u64 + bin) >> 40;
+    bits as f32 / (1 << 24) as f32
 }
 
 /// A priority queue of bins: lists by level of magnitude, 16 levels to the octave, the last in first out.
@@ -215,5 +215,119 @@ impl LevelQueue {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::WINDOW;
+    use crate::signal::frames::Framer;
+    use crate::signal::transform::{Complex32, Transform};
+
+    /// Magnitudes and phases in turns from the middle of the window of frames without the signal's ends.
+    fn analysed(samples: usize, signal: impl Fn(f64) -> f64) -> (Vec<f32>, Vec<f32>) {
+        let signal: Vec<f32> = (0..samples).map(|i| signal(i as f64) as f32).collect();
+        let (mut transform, mut spectrum) = (Transform::new(), [Complex32::ZERO; BINS]);
+        let (mut magnitudes, mut phases) = (Vec::new(), Vec::new());
+        Framer::new().push([&signal], |[frame]| {
+            transform.forward(frame, &mut spectrum);
+            magnitudes.extend(spectrum.iter().map(|amplitude| amplitude.norm()));
+            phases.extend(
+                (0..).zip(&spectrum).map(|(bin, amplitude)| amplitude.arg() / (2.0 * PI) + (bin % 2) as f32 / 2.0),
+            );
+        });
+        (magnitudes.split_off(2 * BINS), phases.split_off(2 * BINS))
+    }
+
+    /// Integrates from the first frame's phases and gives the largest error in turns over the bins of each frame that
+    /// are at most 20 dB under its largest.
+    fn largest_errors(magnitudes: &[f32], phases: &[f32]) -> Vec<f32> {
+        let seed = phases.first_chunk().unwrap();
+        let mut integrator = PhaseIntegrator::default();
+        let integrated = integrator.integrate(magnitudes, Some(seed), 0, 1e-4);
+        let frames = magnitudes.chunks(BINS).zip(phases.chunks(BINS).zip(integrated.chunks(BINS)));
+        let error = |(magnitudes, (phases, integrated)): (&[f32], (&[f32], &[f32]))| {
+            let loud = 0.1 * magnitudes.iter().copied().fold(0.0, f32::max);
+            let bins = magnitudes.iter().zip(phases.iter().zip(integrated)).filter(|(magnitude, _)| **magnitude > loud);
+            bins.map(|(_, (phase, integrated))| phase - integrated).map(|e| (e - nearest(e)).abs()).fold(0.0, f32::max)
+        };
+        frames.map(error).collect()
+    }
+
+    #[test]
+    fn stationary_sine_keeps_its_phase() {
+        for bin in [20.0, 40.13, 77.37, 301.5, 500.81] {
+            let (magnitudes, phases) =
+                analysed(48_000, |i| (2.0 * std::f64::consts::PI * (bin * i / WINDOW as f64 + 0.2)).sin());
+            let errors = largest_errors(&magnitudes, &phases);
+            assert!(errors.len() > 100);
+            // The frequency is exact, so errors don't grow: a turn's hundredth after 2 s.
+            assert!(errors.iter().all(|&error| error < 0.01), "bin {bin}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn chirp_is_followed() {
+        // From 1500 Hz upwards by 1000 Hz a second; the phase is quadratic in time.
+        let (magnitudes, phases) = analysed(24_000, |i| {
+            let seconds = i / 24_000.0;
+            (2.0 * std::f64::consts::PI * (1500.0 * seconds + 500.0 * seconds * seconds)).sin()
+        });
+        let errors = largest_errors(&magnitudes, &phases);
+        // It crosses four bins in the length of a window, so gradients are rough; but errors don't grow over some 1500
+        // turns. The last frame has no frame after it for its slopes.
+        let (_, errors) = errors.split_last().unwrap();
+        assert!(errors.len() > 50 && errors.iter().all(|&error| error < 0.2), "{errors:?}");
+    }
+
+    #[test]
+    fn impulse_has_its_place_in_the_slope() {
+        // Closed form: an impulse τ samples after the middle has the phase −τ k / W turns at bin k.
+        for delay in [-300, -100, 0, 7, 250, 383] {
+            let (magnitudes, _) = analysed(8000, |i| if i == f64::from(5 * 384 + delay) { 1.0 } else { 0.0 });
+            let mut slopes = vec![0.0; magnitudes.len()];
+            gradients(&magnitudes, &mut vec![0.0; magnitudes.len()], &mut slopes);
+            let expected = -delay as f32 / WINDOW as f32;
+            let frame = &slopes[3 * BINS..4 * BINS];
+            assert!(frame.iter().all(|slope| (slope - expected).abs() < 1e-4), "{delay}: {:?}", &frame[..3]);
+        }
+    }
+
+    #[test]
+    fn quiet_bins_have_the_same_phases_in_every_block() {
+        let magnitudes: Vec<f32> = (0..4 * BINS).map(|i| if i % 7 == 0 { 1.0 } else { 1e-6 }).collect();
+        let phases = PhaseIntegrator::default().integrate(&magnitudes, None, 100, 1e-4).to_vec();
+        let later = PhaseIntegrator::default().integrate(&magnitudes[2 * BINS..], None, 102, 1e-4).to_vec();
+        let quiet = (0..2 * BINS).filter(|i| (2 * BINS + i) % 7 != 0);
+        assert!(quiet.clone().all(|i| phases[2 * BINS + i] == later[i]));
+        let mean = quiet.clone().map(|i| later[i]).sum::<f32>() / quiet.count() as f32;
+        assert!((mean - 0.5).abs() < 0.05, "phases are spread over the turn");
+    }
+
+    #[test]
+    fn all_bins_get_phases_whatever_the_magnitudes() {
+        for magnitudes in [vec![0.0; 3 * BINS], vec![1e-40; 3 * BINS], vec![1e30; 3 * BINS]] {
+            let seed = [0.25; BINS];
+            for seed in [None, Some(&seed)] {
+                let mut integrator = PhaseIntegrator::default();
+                assert!(integrator.integrate(&magnitudes, seed, 0, 1e-4).iter().all(|phase| phase.abs() <= 1.0));
+                assert!(integrator.known.iter().all(|&known| known));
+            }
+        }
+    }
+
+    #[test]
+    fn queue_gives_loud_bins_first() {
+        let magnitudes: Vec<f32> = (0..1000).map(|i| 10f32.powf((i * 7919 % 1000) as f32 / -250.0)).collect();
+        let mut queue = LevelQueue::default();
+        queue.clear(1000, 1.0);
+        for (index, &magnitude) in magnitudes.iter().enumerate() {
+            queue.push(index, magnitude);
+        }
+        let order: Vec<usize> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order.len(), 1000);
+        // Equal but for the width of a level, which is at most 2^(1/8) in amplitude.
+        assert!(order.windows(2).all(|pair| magnitudes[pair[0]] > 0.9 * magnitudes[pair[1]]));
     }
 }

@@ -8,61 +8,52 @@
 use super::overlap::{COVER, OverlapAdd, normalise};
 use super::phase::{PhaseIntegrator, nearest};
 use super::transform::{Complex32, Spectrum, Transform};
-use super::{BINS, HOP, WINDOW};
+use super::{BINS, HOP};
 use multiversion::multiversion;
 use std::f32::consts::PI;
 
-#[derive(Debug, Clone)]
-pub(super) struct Settings { pub block: usize, pub lookahead: usize, pub rounds: usize, pub momentum: f32, pub tolerance: f32 }
-impl Settings { fn get() -> Self { fn e(n: &str, d: f32) -> f32 { std::env::var(n).ok().and_then(|s| s.parse().ok()).unwrap_or(d) }
-    Self { block: e("BLOCK", 64.) as usize, lookahead: e("LOOK", 8.) as usize, rounds: e("ROUNDS", 4.) as usize, momentum: e("MOM", 0.99), tolerance: e("TOL", 1e-4) } } }
+/// Frames settled at a time: half a second. Longer blocks measure no better, and leave the processor's cache.
+const BLOCK: usize = 32;
+/// Frames beyond a block that are rebuilt with it and then again with the next.
+const LOOKAHEAD: usize = 4;
+/// Griffin–Lim rounds: each doubling takes some 0.03 dB off the log-mel distance of piano, and a third off the speed.
+const ROUNDS: usize = 6;
+/// Momentum, the paper's best.
+const MOMENTUM: f32 = 0.99;
+/// Bins 80 dB under the loudest of the block begin with noise.
+const TOLERANCE: f32 = 1e-4;
 
 /// Rebuilds the phases of a stream of magnitude frames.
 #[derive(Debug, Clone)]
 pub(super) struct Reconstruction {
-    settings: Settings,
+    /// Samples of the settled frames.
     output: OverlapAdd,
     transform: Transform,
     integrator: PhaseIntegrator,
-    /// Magnitudes, frames × bins: the last settled frame if there is one, then those that wait.
+    /// Magnitudes, frames × bins: of the last settled frame if there is one, then of those that wait.
     magnitudes: Vec<f32>,
     /// Phases of the last settled frame, in turns from the middle of the window.
     seed: [f32; BINS],
+    /// Of the frames that wait: the spectra,
     spectra: Vec<Spectrum>,
-    /// Spectra of the last round, before momentum.
-    projected: Vec<Spectrum>,
-    signal: Vec<f32>,
+    /// what the last round's samples had as spectra,
+    analysed: Vec<Spectrum>,
+    /// and their samples.
+    samples: Vec<f32>,
 }
 
 impl Reconstruction {
     pub(super) fn new() -> Self {
         Self {
-            settings: Settings::get(),
             output: OverlapAdd::new(),
             transform: Transform::new(),
             integrator: PhaseIntegrator::default(),
             magnitudes: Vec::new(),
             seed: [0.0; BINS],
             spectra: Vec::new(),
-            projected: Vec::new(),
-            signal: Vec::new(),
+            analysed: Vec::new(),
+            samples: Vec::new(),
         }
-    }
-
-    /// Takes one frame of magnitudes. Whenever a block is settled, hands its spectra to `settled`, one by one, and
-    /// appends its samples.
-    pub(super) fn push(&mut self, magnitudes: &[f32; BINS], settled: impl FnMut(&Spectrum), samples: &mut Vec<f32>) {
-        self.magnitudes.extend_from_slice(magnitudes);
-        if self.waiting() == self.settings.block + self.settings.lookahead {
-            self.settle(self.settings.block, None, settled, samples);
-        }
-    }
-
-    /// Settles all that waits, up to sample `total`, and begins anew.
-    pub(super) fn finish(&mut self, total: u64, settled: impl FnMut(&Spectrum), samples: &mut Vec<f32>) {
-        self.settle(self.waiting(), Some(total), settled, samples);
-        self.output.finish(total, samples);
-        self.magnitudes.clear();
     }
 
     /// Frames taken so far.
@@ -70,90 +61,115 @@ impl Reconstruction {
         self.output.frames() + self.waiting() as u64
     }
 
-    fn past(&self) -> usize { usize::from(self.output.frames() > 0) }
+    /// Takes the magnitudes of a frame. Whenever a block is settled, hands its spectra to `settled`, one by one, and
+    /// appends its samples.
+    pub(super) fn push(&mut self, magnitudes: &[f32; BINS], samples: &mut Vec<f32>, settled: impl FnMut(&Spectrum)) {
+        self.magnitudes.extend_from_slice(magnitudes);
+        if self.waiting() == BLOCK + LOOKAHEAD {
+            self.rebuild(None);
+            self.settle(BLOCK, samples, settled);
+        }
+    }
+
+    /// Settles all frames that wait; the signal ends after `total` samples.
+    pub(super) fn finish(mut self, total: u64, samples: &mut Vec<f32>, settled: impl FnMut(&Spectrum)) {
+        self.rebuild(Some(total));
+        self.settle(self.waiting(), samples, settled);
+        self.output.finish(total, samples);
+    }
+
+    /// Rows of `magnitudes` that are settled: 1, but 0 at the beginning.
+    fn past(&self) -> usize {
+        usize::from(self.output.frames() > 0)
+    }
+
     fn waiting(&self) -> usize {
         self.magnitudes.len() / BINS - self.past()
     }
 
-    /// Rebuilds the phases of all frames that wait, and settles the first `count` of them.
-    fn settle(&mut self, count: usize, total: Option<u64>, mut settled: impl FnMut(&Spectrum), samples: &mut Vec<f32>) {
-        let past = self.past();
+    /// Gives spectra to all frames that wait.
+    fn rebuild(&mut self, total: Option<u64>) {
         self.integrate();
-        for round in 0..self.settings.rounds {
-            self.lay(total);
-            let momentum = if round == 0 { 0.0 } else { self.settings.momentum };
-            self.project(momentum);
+        for round in 0..ROUNDS {
+            self.synthesize(total);
+            self.analyze(if round == 0 { 0.0 } else { MOMENTUM });
         }
-        for (t, spectrum) in self.spectra[..count].iter_mut().enumerate() {
-            settled(spectrum);
-            if t + 1 == count {
-                for (bin, (phase, amplitude)) in self.seed.iter_mut().zip(spectrum.iter()).enumerate() {
-                    let turns = amplitude.arg() / (2.0 * PI) + 0.5 * (bin % 2) as f32;
-                    *phase = turns - nearest(turns);
-                }
-            }
-            self.output.push(spectrum, samples);
-        }
-        self.magnitudes.drain(..(past + count - 1) * BINS);
     }
 
-    /// First spectra of the frames that wait, with integrated phases.
+    /// First spectra, with integrated phases.
     fn integrate(&mut self) {
-        let past = self.past();
+        let (past, waiting) = (self.past(), self.waiting());
         let seed = (past > 0).then_some(&self.seed);
         let first_frame = self.output.frames() - past as u64;
-        let phases = self.integrator.integrate(&self.magnitudes, seed, first_frame, self.settings.tolerance);
-        let waiting = self.magnitudes.len() / BINS - past;
+        let phases = self.integrator.integrate(&self.magnitudes, seed, first_frame, TOLERANCE);
         self.spectra.resize(waiting, [Complex32::ZERO; BINS]);
-        self.projected.resize(waiting, [Complex32::ZERO; BINS]);
+        self.analysed.resize(waiting, [Complex32::ZERO; BINS]);
         let rows = self.magnitudes.chunks_exact(BINS).zip(phases.chunks_exact(BINS)).skip(past);
         for (spectrum, (magnitudes, phases)) in self.spectra.iter_mut().zip(rows) {
             polar(magnitudes, phases, spectrum);
         }
     }
 
-    /// Samples of the block; overwrites the spectra.
-    fn lay(&mut self, total: Option<u64>) {
-        let waiting = self.spectra.len();
-        self.signal.clear();
-        self.signal.extend_from_slice(self.output.sums());
-        self.signal.resize((waiting + COVER - 1) * HOP, 0.0);
-        for (t, spectrum) in self.spectra.iter_mut().enumerate() {
-            let frame = self.transform.inverse(spectrum);
-            for (sum, sample) in self.signal[t * HOP..][..WINDOW].iter_mut().zip(frame) {
+    /// Samples of the spectra, which are overwritten, and of the settled frames that overlap with them.
+    fn synthesize(&mut self, total: Option<u64>) {
+        let (settled, waiting) = (self.output.frames(), self.spectra.len());
+        self.samples.clear();
+        self.samples.extend_from_slice(self.output.sums());
+        self.samples.resize((waiting + COVER - 1) * HOP, 0.0);
+        for (frame, spectrum) in self.spectra.iter_mut().enumerate() {
+            let windowed = self.transform.inverse(spectrum);
+            for (sum, sample) in self.samples[frame * HOP..].iter_mut().zip(windowed) {
                 *sum += sample;
             }
         }
-        let settled = self.output.frames();
-        for (segment, samples) in (settled..).zip(self.signal.chunks_exact_mut(HOP)) {
+        for (segment, samples) in (settled..).zip(self.samples.chunks_exact_mut(HOP)) {
             normalise(samples, segment, settled + waiting as u64, total);
         }
     }
 
-    /// Analyses the samples and gives the magnitudes at hand the phases found.
-    fn project(&mut self, momentum: f32) {
-        let past = self.past();
+    /// Spectra with the given magnitudes and the samples' phases, extrapolated.
+    fn analyze(&mut self, momentum: f32) {
         let mut fresh = [Complex32::ZERO; BINS];
-        let rows = self.magnitudes.chunks_exact(BINS).skip(past);
-        for (t, (magnitudes, (spectrum, projected))) in rows.zip(self.spectra.iter_mut().zip(&mut self.projected)).enumerate() {
-            if let Some(frame) = self.signal[t * HOP..].first_chunk() {
-                self.transform.forward(frame, &mut fresh);
+        let magnitudes = self.magnitudes.chunks_exact(BINS).skip(self.past());
+        let spectra = self.spectra.iter_mut().zip(&mut self.analysed);
+        for (frame, (magnitudes, (spectrum, analysed))) in magnitudes.zip(spectra).enumerate() {
+            if let Some(samples) = self.samples[frame * HOP..].first_chunk() {
+                self.transform.forward(samples, &mut fresh);
             }
-            extrapolate(magnitudes, &fresh, projected, momentum, spectrum);
+            extrapolate(magnitudes, &fresh, analysed, momentum, spectrum);
+        }
+    }
+
+    /// Hands out the first `count` of the frames that wait, at least one.
+    fn settle(&mut self, count: usize, samples: &mut Vec<f32>, mut settled: impl FnMut(&Spectrum)) {
+        self.magnitudes.drain(..(self.past() + count - 1) * BINS);
+        for (bin, (phase, amplitude)) in self.seed.iter_mut().zip(&self.spectra[count - 1]).enumerate() {
+            *phase = amplitude.arg() / (2.0 * PI) + half_turn(bin as u32);
+        }
+        for spectrum in &mut self.spectra[..count] {
+            settled(spectrum);
+            self.output.push(spectrum, samples);
         }
     }
 }
 
-/// `spectrum` gets the given magnitudes and the phases of `fresh + momentum · (fresh − projected)`, `projected` becomes
+/// The transform counts phases from the window's beginning, the integration from its middle: for odd bins that is half
+/// a turn, for even bins nothing.
+#[inline(always)]
+fn half_turn(bin: u32) -> f32 {
+    0.5 * (bin % 2) as f32
+}
+
+/// `spectrum` gets the given magnitudes and the phases of `fresh + momentum · (fresh − analysed)`; `analysed` becomes
 /// `fresh`.
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl+avx512dq"))]
-fn extrapolate(magnitudes: &[f32], fresh: &Spectrum, projected: &mut Spectrum, momentum: f32, spectrum: &mut Spectrum) {
-    for (((spectrum, projected), fresh), magnitude) in spectrum.iter_mut().zip(projected).zip(fresh).zip(magnitudes) {
-        let re = fresh.re + momentum * (fresh.re - projected.re);
-        let im = fresh.im + momentum * (fresh.im - projected.im);
+fn extrapolate(magnitudes: &[f32], fresh: &Spectrum, analysed: &mut Spectrum, momentum: f32, spectrum: &mut Spectrum) {
+    for (((spectrum, analysed), fresh), magnitude) in spectrum.iter_mut().zip(analysed).zip(fresh).zip(magnitudes) {
+        let re = fresh.re + momentum * (fresh.re - analysed.re);
+        let im = fresh.im + momentum * (fresh.im - analysed.im);
         let scale = magnitude / (re * re + im * im + f32::MIN_POSITIVE).sqrt();
         *spectrum = Complex32::new(re * scale, im * scale);
-        *projected = *fresh;
+        *analysed = *fresh;
     }
 }
 
@@ -161,9 +177,7 @@ fn extrapolate(magnitudes: &[f32], fresh: &Spectrum, projected: &mut Spectrum, m
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl+avx512dq"))]
 fn polar(magnitudes: &[f32], phases: &[f32], spectrum: &mut Spectrum) {
     for (bin, ((amplitude, magnitude), phase)) in (0u32..).zip(spectrum.iter_mut().zip(magnitudes).zip(phases)) {
-        // The transform counts phases from the window's beginning: half a turn for every odd bin.
-        let turns = phase + 0.5 * (bin % 2) as f32;
-        let (sine, cosine) = sine_cosine(turns);
+        let (sine, cosine) = sine_cosine(phase + half_turn(bin));
         *amplitude = Complex32::new(magnitude * cosine, magnitude * sine);
     }
 }
@@ -181,4 +195,31 @@ fn sine_cosine(turns: f32) -> (f32, f32) {
     let cosine =
         1.0 - x / 2.0 * (1.0 - x / 12.0 * (1.0 - x / 30.0 * (1.0 - x / 56.0 * (1.0 - x / 90.0 * (1.0 - x / 132.0)))));
     (sign * angle * sine, sign * cosine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sine_and_cosine_agree_with_the_library() {
+        for i in -4000..4000 {
+            let turns = i as f32 / 1600.0;
+            let (sine, cosine) = sine_cosine(turns);
+            let (expected_sine, expected_cosine) = (f64::from(turns) * std::f64::consts::TAU).sin_cos();
+            assert!((f64::from(sine) - expected_sine).abs() < 1e-6, "{turns}");
+            assert!((f64::from(cosine) - expected_cosine).abs() < 1e-6, "{turns}");
+        }
+    }
+
+    #[test]
+    fn extrapolation_takes_phases_and_keeps_magnitudes() {
+        let (fresh, mut analysed) = ([Complex32::new(0.0, 3.0); BINS], [Complex32::new(-1.0, 1.0); BINS]);
+        let mut spectrum = [Complex32::ZERO; BINS];
+        // 3i + ½ (3i − (−1 + i)) = ½ + 4i
+        extrapolate(&[2.0; BINS], &fresh, &mut analysed, 0.5, &mut spectrum);
+        let expected = Complex32::new(0.5, 4.0) * (2.0 / 16.25f32.sqrt());
+        assert!(spectrum.iter().all(|amplitude| (amplitude - expected).norm() < 1e-6));
+        assert_eq!(analysed, fresh);
+    }
 }

@@ -5,16 +5,16 @@
 //! Lim 1984, eq. 6).
 
 use super::{BINS, WINDOW};
-pub use realfft::num_complex::Complex32;
+pub(super) use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use std::f64::consts::PI;
 use std::sync::{Arc, LazyLock};
 
 /// Complex amplitudes of one frame.
-pub type Spectrum = [Complex32; BINS];
+pub(super) type Spectrum = [Complex32; BINS];
 
 /// Sum of the squared window over the four frames that overlap at any sample.
-pub const OVERLAP: f32 = 1.5;
+pub(super) const OVERLAP: f32 = 1.5;
 
 /// Plans and window, which are the same for all.
 struct Plans {
@@ -33,26 +33,26 @@ static PLANS: LazyLock<Plans> = LazyLock::new(|| {
 });
 
 /// The Hann window, 0 at its first sample and 1 in its middle.
-pub fn window() -> &'static [f32; WINDOW] {
+pub(super) fn window() -> &'static [f32; WINDOW] {
     &PLANS.window
 }
 
 /// Transforms frames; holds the working memory.
 #[derive(Debug, Clone)]
-pub struct Transform {
+pub(super) struct Transform {
     frame: Box<[f32; WINDOW]>,
     scratch: Vec<Complex32>,
 }
 
 impl Transform {
     /// A transform with its own working memory.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let scratch = PLANS.forward.get_scratch_len().max(PLANS.inverse.get_scratch_len());
         Self { frame: Box::new([0.0; WINDOW]), scratch: vec![Complex32::ZERO; scratch] }
     }
 
     /// Spectrum of the windowed frame.
-    pub fn forward(&mut self, frame: &[f32; WINDOW], spectrum: &mut Spectrum) {
+    pub(super) fn forward(&mut self, frame: &[f32; WINDOW], spectrum: &mut Spectrum) {
         for ((windowed, sample), weight) in self.frame.iter_mut().zip(frame).zip(window()) {
             *windowed = sample * weight;
         }
@@ -62,7 +62,7 @@ impl Transform {
 
     /// Windowed inverse transform, without the factor 1 / ([`WINDOW`] · [`OVERLAP`]). The first and the last bin count
     /// with their real parts. Overwrites `spectrum`.
-    pub fn inverse(&mut self, spectrum: &mut Spectrum) -> &[f32; WINDOW] {
+    pub(super) fn inverse(&mut self, spectrum: &mut Spectrum) -> &[f32; WINDOW] {
         spectrum[0].im = 0.0;
         spectrum[BINS - 1].im = 0.0;
         let done = PLANS.inverse.process_with_scratch(spectrum, &mut self.frame[..], &mut self.scratch);
