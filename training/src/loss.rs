@@ -2,12 +2,19 @@
 
 use candle_core::{Result, Tensor};
 use spiccato::network::{Network, events};
-use spiccato_neurons::ops::sigmoid;
+use spiccato::signal::{BANDS, BandLayout, FLOOR};
+use spiccato_neurons::ops::{linear, sigmoid};
 
 use crate::prior::Prior;
 
 /// Weight of the mean square of the membrane potentials, which keeps them from drifting.
 const POTENTIAL_COST: f64 = 1e-4;
+
+/// Weight of the error of the frames' levels. Without it the decoder plays safe and renders what is loud too softly.
+const LEVEL_WEIGHT: f64 = 0.3;
+
+/// Power that counts as silence in the level of a frame.
+const SILENT_POWER: f64 = 1.0;
 
 /// Decibels in a difference of natural logarithms of magnitude.
 pub(crate) const DB_PER_NEPER: f64 = 8.685_889_638_065_035;
@@ -41,7 +48,8 @@ pub(crate) struct Conditions<'a> {
     pub(crate) information_share: f64,
 }
 
-/// Loss of `features` (batch, frames, bands): mean |Δ| + ½ mean Δ² + pressure · rate + a little of mean v², where the
+/// Loss of `features` (batch, frames, bands): mean |Δ| + ½ mean Δ² + the error of the frames' levels
+/// + pressure · rate + a little of mean v², where the
 /// rate is mean σ(2v), or, for the share asked for, the mean information of the events under `prior`.
 ///
 /// # Errors
@@ -56,10 +64,12 @@ pub(crate) fn loss(
     let potential = network.encoder.forward(features, quality)?;
     let fired = events(&potential)?;
     let rendered = network.decoder.forward(&fired, quality)?;
-    let difference = (rendered - features)?;
+    let difference = (&rendered - features)?;
     let absolute = difference.abs()?.mean_all()?;
+    let level_error = (levels(&rendered)? - levels(features)?)?.abs()?.mean_all()?;
     let firing = sigmoid(&(&potential * 2.0)?)?.mean((1, 2))?;
     let mut total = (&absolute + (difference.sqr()?.mean_all()? * 0.5)?)?;
+    total = (total + (level_error * LEVEL_WEIGHT)?)?;
     total = (total + ((firing * *pressure)?.mean_all()? * (1.0 - information_share))?)?;
     total = (total + (potential.sqr()?.mean_all()? * POTENTIAL_COST)?)?;
     let frames = (features.dim(0)? * features.dim(1)?) as f64;
@@ -84,4 +94,14 @@ pub(crate) fn loss(
         bits_per_frame,
         total,
     })
+}
+
+/// Level of each frame in nepers (batch, frames): half the logarithm of the power in all of its bins.
+fn levels(features: &Tensor) -> Result<Tensor> {
+    let layout = BandLayout::new();
+    let bins: Vec<f32> = (0..BANDS).map(|band| layout.bins(band).len() as f32).collect();
+    let bins = Tensor::from_vec(bins, (BANDS, 1), features.device())?;
+    let magnitudes = features.exp()?.affine(1.0, -f64::from(FLOOR))?.relu()?;
+    let power = linear(&magnitudes.sqr()?, &bins, &Tensor::zeros((1, 1), features.dtype(), features.device())?)?;
+    power.affine(1.0, SILENT_POWER)?.log()?.squeeze(2)? * 0.5
 }

@@ -11,8 +11,7 @@ use crate::audio_file::{AudioInput, Surround};
 use crate::container::{Header, SideParameters, Summary, Tags, Writer, stored_size};
 use crate::events::{EventMatrix, Methods};
 use crate::network::{Model, encode_events};
-use crate::signal::features::log_features;
-use crate::signal::{HOP, SAMPLE_RATE};
+use crate::signal::{HOP, SAMPLE_RATE, log_features};
 use crate::{Error, Result};
 
 /// Chunks that the rate search looks at, spread evenly over the file: some four minutes.

@@ -6,10 +6,9 @@ use super::compress::gain_of;
 use super::rate::quality_of;
 use super::{Progress, Stage};
 use crate::audio_file::{Limiter, Resampler};
-use crate::container::{Damage, Header, Reader};
+use crate::container::{Damage, Header, Reader, SideParameters};
 use crate::network::{EventDecoder, Model};
-use crate::signal::features::magnitudes;
-use crate::signal::{BANDS, SAMPLE_RATE, Synthesizer};
+use crate::signal::{BANDS, SAMPLE_RATE, StereoSlot, Synthesizer, magnitudes};
 use crate::{Error, Result};
 
 /// Takes the decoded audio block by block: interleaved samples, full scale ±1, in whole frames.
@@ -35,6 +34,7 @@ pub fn decompress<R: Read>(
     while let Some(chunk) = reader.next_chunk()? {
         progress(Stage::Decoding, f64::from(chunk.number) / f64::from(header.chunks()));
         events.push(&chunk.events, &mut features)?;
+        sound.add_slots(chunk.side.as_ref(), chunk.events.frames())?;
         sound.render(&features, sink)?;
         features.clear();
     }
@@ -61,6 +61,7 @@ fn check_model(header: &Header, model: &Model) -> Result<()> {
 /// Features → samples in the original form.
 struct Sound {
     channels: usize,
+    right_inverted: bool,
     gain: f32,
     synthesizer: Synthesizer,
     resampler: Resampler,
@@ -69,7 +70,8 @@ struct Sound {
     /// Frames of the output that are still to come.
     remaining: u64,
     magnitudes: Vec<f32>,
-    internal: Vec<f32>,
+    internal: Vec<Vec<f32>>,
+    interleaved: Vec<f32>,
     resampled: Vec<f32>,
     limited: Vec<f32>,
 }
@@ -79,17 +81,39 @@ impl Sound {
         let channels = usize::from(header.channels);
         Ok(Self {
             channels,
+            right_inverted: header.right_inverted,
             gain: gain_of(header),
-            synthesizer: Synthesizer::new(),
+            synthesizer: if channels == 1 { Synthesizer::mono() } else { Synthesizer::stereo() },
             resampler: Resampler::new(SAMPLE_RATE, header.sample_rate, channels)?,
             limiter: Limiter::new(header.sample_rate, channels),
             internal_samples: header.internal_samples(),
             remaining: header.sample_count,
             magnitudes: Vec::new(),
-            internal: Vec::new(),
+            internal: vec![Vec::new(); channels],
+            interleaved: Vec::new(),
             resampled: Vec::new(),
             limited: Vec::new(),
         })
+    }
+
+    /// Takes the stereo parameters of a chunk of `frames` frames; without any its channels are equal.
+    fn add_slots(&mut self, side: Option<&SideParameters>, frames: u32) -> Result<()> {
+        match side {
+            Some(side) => {
+                for indices in side.slots() {
+                    let indices = indices.as_array().ok_or_else(|| {
+                        Error::Malformed(format!("{} stereo parameters in a slot", indices.len()))
+                    })?;
+                    self.synthesizer.push_slot(StereoSlot::from_indices(indices)?);
+                }
+            }
+            None => {
+                for _ in 0..SideParameters::slots_of(frames) {
+                    self.synthesizer.push_slot(StereoSlot::MONO);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes frames of features and hands on what samples are ready.
@@ -99,8 +123,8 @@ impl Sound {
         for frame in self.magnitudes.as_chunks::<BANDS>().0 {
             self.synthesizer.push(frame, &mut self.internal);
         }
-        self.resampler.push(&interleave(&self.internal, self.channels), &mut self.resampled)?;
-        self.internal.clear();
+        interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
+        self.resampler.push(&self.interleaved, &mut self.resampled)?;
         self.limiter.push(&self.resampled, &mut self.limited);
         self.resampled.clear();
         self.hand_on(sink)
@@ -108,14 +132,14 @@ impl Sound {
 
     /// Hands on the rest.
     fn finish(mut self, sink: &mut DecodedAudio<'_>) -> Result<()> {
-        self.synthesizer.finish(self.internal_samples, &mut self.internal);
-        self.resampler.push(&interleave(&self.internal, self.channels), &mut self.resampled)?;
+        self.synthesizer.finish(self.internal_samples, &mut self.internal)?;
+        interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
+        self.resampler.push(&self.interleaved, &mut self.resampled)?;
         self.resampler.finish(&mut self.resampled)?;
         self.limiter.push(&self.resampled, &mut self.limited);
         self.limiter.finish(&mut self.limited);
         let frames = (self.limited.len() / self.channels) as u64;
-        let count = frames.min(self.remaining) as usize * self.channels;
-        sink(&self.limited[..count])
+        sink(&self.limited[..frames.min(self.remaining) as usize * self.channels])
     }
 
     fn hand_on(&mut self, sink: &mut DecodedAudio<'_>) -> Result<()> {
@@ -128,6 +152,14 @@ impl Sound {
     }
 }
 
-fn interleave(mono: &[f32], channels: usize) -> Vec<f32> {
-    mono.iter().flat_map(|&x| std::iter::repeat_n(x, channels)).collect()
+/// Moves the samples of the channels to `interleaved`.
+fn interleave(channels: &mut [Vec<f32>], right_inverted: bool, interleaved: &mut Vec<f32>) {
+    interleaved.clear();
+    if let [left, right] = &*channels {
+        let sign = if right_inverted { -1.0 } else { 1.0 };
+        interleaved.extend(left.iter().zip(right).flat_map(|(&l, &r)| [l, sign * r]));
+    } else {
+        channels.iter().for_each(|mono| interleaved.extend(mono));
+    }
+    channels.iter_mut().for_each(Vec::clear);
 }

@@ -6,8 +6,7 @@ use candle_core::{Device, Tensor};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use spiccato::signal::features::{TARGET_RMS, log_features};
-use spiccato::signal::{BANDS, HOP, analyze};
+use spiccato::signal::{BANDS, HOP, TARGET_RMS, analyze, log_features};
 
 use super::cache::Clip;
 use crate::config::Augmentation;
