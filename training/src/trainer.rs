@@ -132,7 +132,7 @@ impl Trainer {
         checkpoint::save(&self.folder.join(CHECKPOINT), &self.config, self.step, &self.variables, &self.optimizer)?;
         let path = self.folder.join(MODEL);
         let mut file = AtomicFile::create(&path)?;
-        file.write_all(&save_model(&self.config.network, &self.averaged()?)?).with_context(|| path.display().to_string())?;
+        file.write_all(&save_model(&self.config.network, &self.averaged()?, None)?).with_context(|| path.display().to_string())?;
         file.commit()?;
         Ok(())
     }
