@@ -4,6 +4,7 @@
 pub mod atomic_file;
 pub mod audio_file;
 pub mod container;
+pub mod entropy;
 pub mod error;
 pub mod events;
 pub mod network;

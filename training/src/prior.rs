@@ -5,26 +5,35 @@
 //! of each neuron's last event, the neurons already coded in the frame, and the quality.
 
 use candle_core::{Device, Result, Tensor};
+use spiccato::entropy::{LOGIT_UNIT, PriorWeights};
 use spiccato::network::{Initial, NetworkConfig, Parameter, Parameters};
 use spiccato_neurons::ops::{information, leaky_scan, linear, lookup};
 
+/// What the names of the prior's weights begin with.
+const PREFIX: &str = "prior.";
+
 /// Channels of the hidden layer.
-pub(crate) const CHANNELS: usize = 256;
+const CHANNELS: usize = 256;
 
 /// Decay of the traces per frame is 1 − 2^−shift; the channels are shared out evenly.
-pub(crate) const SHIFTS: [u8; 4] = [1, 2, 3, 5];
+const SHIFTS: [u8; 4] = [1, 2, 3, 5];
 
 /// Last age, in frames, of each bucket but the last two: longer ago, and never.
 const AGE_BUCKETS: [usize; 10] = [1, 2, 3, 4, 6, 8, 12, 20, 36, 80];
 
 /// Number of age buckets.
-pub(crate) const AGES: usize = AGE_BUCKETS.len() + 2;
+const AGES: usize = AGE_BUCKETS.len() + 2;
 
 /// Initial logit of every event: 2 % of the neurons fire.
 const INITIAL_LOGIT: f32 = -4.0;
 
+/// Whether a weight is the prior's.
+pub(crate) fn owns(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// Decay shift of a channel.
-pub(crate) fn shift_of(channel: usize) -> u8 {
+fn shift_of(channel: usize) -> u8 {
     SHIFTS[channel * SHIFTS.len() / CHANNELS]
 }
 
@@ -33,7 +42,7 @@ pub(crate) fn parameters(network: &NetworkConfig) -> Vec<Parameter> {
     let (neurons, knots) = (network.neurons, network.knots);
     let uniform = |inputs: usize| Initial::Uniform(1.0 / (inputs as f64).sqrt());
     let parameter = |name: &str, shape: [usize; 2], initial| Parameter {
-        name: format!("prior.{name}"),
+        name: format!("{PREFIX}{name}"),
         shape: shape.to_vec(),
         initial,
     };
@@ -63,7 +72,7 @@ pub(crate) struct Prior {
 impl Prior {
     pub(crate) fn new(network: &NetworkConfig, weights: &dyn Parameters) -> Result<Self> {
         let (neurons, knots) = (network.neurons, network.knots);
-        let get = |name: &str, shape: [usize; 2]| weights.get(&format!("prior.{name}"), &shape);
+        let get = |name: &str, shape: [usize; 2]| weights.get(&format!("{PREFIX}{name}"), &shape);
         let decay: Vec<f32> = (0..CHANNELS).map(|c| 1.0 - 0.5f32.powi(shift_of(c).into())).collect();
         // The leaky scan scales its input; the integer traces don't.
         let gain_inverse: Vec<f32> = decay.iter().map(|a| 1.0 / (1.0 - a * a).sqrt()).collect();
@@ -127,5 +136,99 @@ fn bucket(age: Option<usize>) -> usize {
     match age {
         Some(age) => AGE_BUCKETS.iter().position(|&end| age <= end).unwrap_or(AGE_BUCKETS.len()),
         None => AGE_BUCKETS.len() + 1,
+    }
+}
+
+/// Largest magnitude that inputs are quantised to. With it the hidden channels take some 20 simultaneous events of the
+/// strongest input before they saturate.
+const INPUT_RANGE: f32 = 100.0;
+
+/// Units of the integer traces and, after a shift, of the hidden channels in one unit of input.
+const TRACE_UNIT: f32 = 256.0;
+const HIDDEN_UNIT: f32 = 16.0;
+
+/// The bias of a neuron moves by 2^-this of the prediction's error; see [`PriorWeights::adapt_shift`].
+const ADAPT_SHIFT: i32 = 6;
+
+/// The integer prior with these weights.
+///
+/// # Errors
+/// If a weight is missing, or one is not finite.
+pub(crate) fn quantise(network: &NetworkConfig, weights: &dyn Parameters) -> anyhow::Result<spiccato::entropy::Prior> {
+    let neurons = network.neurons;
+    let values = |name: &str, shape: [usize; 2]| -> anyhow::Result<Vec<f32>> {
+        Ok(weights.get(&format!("{PREFIX}{name}"), &shape)?.flatten_all()?.to_vec1::<f32>()?)
+    };
+    let input = values("input.weight", [neurons, CHANNELS])?;
+    let output = values("output.weight", [CHANNELS, neurons])?;
+    let hidden = values("hidden.quality", [network.knots, CHANNELS])?;
+    let chord = values("chord.weight", [neurons, neurons])?;
+    // The hidden layer is homogeneous: each channel has the scale that uses its inputs' range, and the output undoes it.
+    let scale: Vec<f32> = (0..CHANNELS)
+        .map(|c| input.iter().skip(c).step_by(CHANNELS).fold(1e-6f32, |m, w| m.max(w.abs())))
+        .map(|largest| INPUT_RANGE / largest)
+        .collect();
+    let unit = LOGIT_UNIT as f32;
+    let to_logit: Vec<f32> =
+        output.iter().enumerate().map(|(i, w)| w * unit / (HIDDEN_UNIT * scale[i / neurons])).collect();
+    let largest = to_logit.iter().fold(1e-9f32, |m, w| m.max(w.abs()));
+    let output_shift = (127.0 / largest).log2().floor().clamp(1.0, 24.0);
+    let chord: Vec<f32> =
+        chord.iter().enumerate().map(|(i, &w)| if i % neurons > i / neurons { w * unit } else { 0.0 }).collect();
+    let largest = chord.iter().fold(1.0f32, |m, w| m.max(w.abs()));
+    let chord_shift = (largest / 127.0).log2().ceil().clamp(0.0, 7.0);
+    let byte = |v: f32| v.round().clamp(-127.0, 127.0) as i8;
+    let word = |v: &f32| (v * unit).round().clamp(-32767.0, 32767.0) as i16;
+    Ok(spiccato::entropy::Prior::new(PriorWeights {
+        input: input.iter().enumerate().map(|(i, w)| byte(w * scale[i % CHANNELS])).collect(),
+        shift: (0..CHANNELS).map(shift_of).collect(),
+        hidden: hidden
+            .iter()
+            .enumerate()
+            .map(|(i, w)| (w * scale[i % CHANNELS] * TRACE_UNIT).clamp(-1.6e7, 1.6e7).round() as i32)
+            .collect(),
+        output: to_logit.iter().map(|w| byte(w * output_shift.exp2())).collect(),
+        quality: values("quality", [network.knots, neurons])?.iter().map(word).collect(),
+        age: values("age", [AGES, neurons])?.iter().map(word).collect(),
+        chord: chord.iter().map(|w| byte(w / chord_shift.exp2())).collect(),
+        output_shift: output_shift as i32,
+        chord_shift: chord_shift as i32,
+        adapt_shift: ADAPT_SHIFT,
+    })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variables::Variables;
+    use spiccato::events::EventMatrix;
+    use spiccato::network::quality_features;
+
+    /// The float twin and the integers are two implementations of one model: they must spend the same bits.
+    #[test]
+    fn the_integer_prior_spends_the_bits_of_its_float_twin() {
+        let network = NetworkConfig { neurons: 24, knots: 4, ..NetworkConfig::default() };
+        let mut list = parameters(&network);
+        for parameter in &mut list {
+            if matches!(parameter.initial, Initial::Constant(0.0)) {
+                parameter.initial = Initial::Uniform(0.4);
+            }
+        }
+        let variables = Variables::initial(list, 3).unwrap();
+        let twin = Prior::new(&network, &variables).unwrap();
+        let mut integers = quantise(&network, &variables).unwrap().weights().clone();
+        integers.adapt_shift = 0; // the twin does not adapt
+        let integers = spiccato::entropy::Prior::new(integers).unwrap();
+
+        let frames = 200;
+        let bits: Vec<f32> =
+            (0..frames * 24).map(|i| f32::from(u8::from((i * i / 7 + i) % 23 == 5 || i % 24 == (i / 24) % 9))).collect();
+        let matrix = EventMatrix::from_dense(24, &bits, |&b| b > 0.0).unwrap();
+        let events = Tensor::from_vec(bits, (1, frames, 24), &Device::Cpu).unwrap();
+        let quality = quality_features(&[0.4], 4).unwrap();
+        let nats = twin.information(&events, &quality).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        let float_bits = f64::from(nats) / std::f64::consts::LN_2;
+        let integer_bits = integers.information(&matrix, (0.4f64 * 65535.0).round() as u16).unwrap();
+        assert!((integer_bits / float_bits - 1.0).abs() < 0.01, "{integer_bits} and {float_bits} bits");
     }
 }

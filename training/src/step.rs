@@ -11,7 +11,7 @@ use crate::TrainingConfig;
 use crate::data::{Clip, Draw, crops};
 use crate::loss::{Conditions, loss};
 use crate::optimizer::{Optimizer, StepSettings};
-use crate::prior::Prior;
+use crate::prior::{self, Prior};
 use crate::schedule;
 use crate::variables::Variables;
 
@@ -103,7 +103,7 @@ fn differentiate(
     let loss = loss(&network, prior.as_ref(), &batch.features, &conditions)?;
     let store = loss.total.backward()?;
     let mut gradients = Gradients::new();
-    let learned = |name: &str| !is_fixed(name) && (prior.is_some() || !name.starts_with("prior."));
+    let learned = |name: &str| !is_fixed(name) && (prior.is_some() || !prior::owns(name));
     for (name, variable) in variables.iter().filter(|(name, _)| learned(name)) {
         let gradient = store.get(variable).ok_or_else(|| anyhow!("weight {name} has no gradient"))?;
         gradients.insert(name.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);

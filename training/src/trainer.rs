@@ -14,7 +14,7 @@ use spiccato::signal::{HOP, SAMPLE_RATE};
 use crate::checkpoint;
 use crate::data::{Clip, Corpus, Draw, crops};
 use crate::optimizer::Optimizer;
-use crate::prior::Prior;
+use crate::prior::{self, Prior};
 use crate::step::{StepReport, train_step};
 use crate::validation::{Validation, validate};
 use crate::variables::Variables;
@@ -136,9 +136,14 @@ impl Trainer {
         checkpoint::save(&self.folder.join(CHECKPOINT), &self.config, self.step, &self.variables, &self.optimizer)?;
         let path = self.folder.join(MODEL);
         let mut weights = self.averaged()?;
-        weights.retain(|name, _| !name.starts_with("prior."));
+        let prior = match schedule::prior_learns(&self.config, self.step) {
+            true => Some(prior::quantise(&self.config.network, &weights)?),
+            false => None,
+        };
+        weights.retain(|name, _| !prior::owns(name));
         let mut file = AtomicFile::create(&path)?;
-        file.write_all(&save_model(&self.config.network, &weights)?).with_context(|| path.display().to_string())?;
+        file.write_all(&save_model(&self.config.network, &weights, prior.as_ref())?)
+            .with_context(|| path.display().to_string())?;
         file.commit()?;
         Ok(())
     }

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use spiccato::Error;
 use spiccato::container::{ModelId, OnDamage, Reader};
-use spiccato::events::{EventMatrix, Methods};
-use spiccato::network::load_model;
+use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
+use spiccato::network::{default_model, load_model};
 
 use crate::args::InfoArgs;
 
@@ -42,17 +43,36 @@ fn spic_facts<R: Read + Seek>(mut file: R) -> Result<Value> {
     file.rewind()?;
     let mut reader = Reader::with_index(file, Methods::all(), OnDamage::Skip)?;
     let header = reader.header().clone();
+    let built_in = default_model()?;
+    if let Some(range_coder) = built_in.range_coder(header.quality).filter(|_| built_in.id == header.model) {
+        reader.add_method(range_coder);
+    }
     let methods = Methods::all();
-    let mut all = EventMatrix::new(header.neurons)?;
+    // none if they are range-coded with a model that is not at hand
+    let mut all = Some(EventMatrix::new(header.neurons)?);
     let (mut event_bytes, mut side_bytes) = (0u64, 0u64);
     let mut used = std::collections::BTreeMap::<&'static str, u32>::new();
-    while let Some(chunk) = reader.next_chunk()? {
-        event_bytes += u64::from(chunk.event_bytes);
-        side_bytes += u64::from(chunk.side_bytes);
-        *used.entry(methods.get(chunk.method)?.name()).or_default() += 1;
-        all.append(&chunk.events)?;
+    while let Some(chunk) = reader.next_stored()? {
+        event_bytes += u64::from(chunk.event_bytes());
+        side_bytes += u64::from(chunk.side_bytes());
+        let name = match chunk.method() {
+            None => "damaged",
+            Some(RANGE_CODER_ID) => RangeCoder::NAME,
+            Some(id) => methods.get(id)?.name(),
+        };
+        *used.entry(name).or_default() += 1;
+        let decoded = match reader.decode(&chunk) {
+            Err(Error::Unsupported(_)) if name == RangeCoder::NAME => {
+                all = None;
+                continue;
+            }
+            decoded => decoded?,
+        };
+        if let Some(all) = &mut all {
+            all.append(&decoded.events)?;
+        }
     }
-    let statistics = all.statistics(header.frame_rate());
+    let statistics = all.map(|all| all.statistics(header.frame_rate()));
     let seconds = header.seconds();
     Ok(json!({
         "sample_rate": header.sample_rate,
@@ -69,8 +89,8 @@ fn spic_facts<R: Read + Seek>(mut file: R) -> Result<Value> {
         "frames": header.frames(),
         "frames_per_second": header.frame_rate(),
         "chunks": header.chunks(),
-        "events": statistics.events,
-        "events_per_second": statistics.events_per_second,
+        "events": statistics.as_ref().map(|statistics| statistics.events),
+        "events_per_second": statistics.as_ref().map(|statistics| statistics.events_per_second),
         "event_bytes": event_bytes,
         "side_bytes": side_bytes,
         "overhead_bytes": bytes.saturating_sub(event_bytes + side_bytes),
@@ -99,11 +119,14 @@ fn print_table(facts: &Value) {
         match value {
             Value::String(text) => println!("{key:width$}  {text}"),
             Value::Number(n) if n.is_f64() => println!("{key:width$}  {:.3}", n.as_f64().unwrap_or_default()),
+            Value::Null => println!("{key:width$}  unknown without its model"),
             Value::Array(items) if items.is_empty() => {}
             Value::Object(items) if items.is_empty() => {}
             Value::Object(items) => {
-                let items: Vec<String> =
-                    items.iter().map(|(k, v)| format!("{k}: {}", v.as_str().map_or(v.to_string(), str::to_owned))).collect();
+                let items: Vec<String> = items
+                    .iter()
+                    .map(|(k, v)| format!("{k}: {}", v.as_str().map_or(v.to_string(), str::to_owned)))
+                    .collect();
                 println!("{key:width$}  {}", items.join(", "));
             }
             other => println!("{key:width$}  {other}"),

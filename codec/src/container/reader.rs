@@ -4,7 +4,7 @@ use super::chunk::{self, Parts, within};
 use super::header::Header;
 use super::index;
 use super::side::SideParameters;
-use crate::events::{EventMatrix, Methods};
+use crate::events::{EventMatrix, Methods, Storage};
 use crate::{Error, Result};
 use std::io::{Read, Seek, SeekFrom};
 
@@ -43,6 +43,34 @@ pub struct Chunk {
     pub side_bytes: u32,
 }
 
+/// A chunk as it is stored: its checksum is right, its events are not decoded.
+#[derive(Debug)]
+pub struct StoredChunk {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Number of its frames.
+    pub frames: u32,
+    /// None if it was damaged and skipped.
+    parts: Option<Parts>,
+}
+
+impl StoredChunk {
+    /// Number of the method that stored the events, if the chunk is not damaged.
+    pub fn method(&self) -> Option<u8> {
+        self.parts.as_ref().map(|parts| parts.method)
+    }
+
+    /// Bytes of the stored events.
+    pub fn event_bytes(&self) -> u32 {
+        self.parts.as_ref().map_or(0, |parts| parts.events.len() as u32)
+    }
+
+    /// Bytes of the stored side parameters.
+    pub fn side_bytes(&self) -> u32 {
+        self.parts.as_ref().map_or(0, |parts| parts.side.len() as u32)
+    }
+}
+
 /// Reads header, chunks and index from `input`.
 pub struct Reader<R> {
     input: R,
@@ -59,7 +87,8 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header. `methods` are those that can be decoded: a file that needs the model's must be given it.
+    /// Reads the header. `methods` are those that can be decoded; the model's, which depends on the header, can be added
+    /// with [`Reader::add_method`].
     ///
     /// # Errors
     /// When the input is no `.spic` file, has a newer version, or its header is damaged or outside the limits.
@@ -67,6 +96,11 @@ impl<R: Read> Reader<R> {
         let (header, header_bytes) = Header::read(&mut input)?;
         let (index, seen, damage) = (None, Some(Vec::new()), Vec::new());
         Ok(Self { input, header, header_bytes, methods, on_damage, next: 0, index, seen, damage })
+    }
+
+    /// Adds a method that can be decoded.
+    pub fn add_method(&mut self, method: Box<dyn Storage>) {
+        self.methods.push(method);
     }
 
     /// The header.
@@ -92,6 +126,15 @@ impl<R: Read> Reader<R> {
     /// When the chunk or the index after the last one is damaged, unless that is to be skipped; when reading fails; and
     /// when the chunk needs a method that is not at hand.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>> {
+        let stored = self.next_stored()?;
+        stored.map(|stored| self.decode(&stored)).transpose()
+    }
+
+    /// Like [`Reader::next_chunk`], but leaves the chunk as it is stored, so that no method is needed.
+    ///
+    /// # Errors
+    /// As [`Reader::next_chunk`], but for what is wrong with the events and side parameters.
+    pub fn next_stored(&mut self) -> Result<Option<StoredChunk>> {
         let number = self.next;
         let frames = self.header.frames_of_chunk(number);
         if frames == 0 {
@@ -109,20 +152,25 @@ impl<R: Read> Reader<R> {
         if let Some(seen) = &mut self.seen {
             seen.push(bytes.len() as u32);
         }
-        let decoded = Parts::from_bytes(&bytes, number).and_then(|parts| self.decode(parts, number, frames));
-        let chunk = match self.skip_damage(Some(number), decoded)? {
-            Some(chunk) => chunk,
-            None => Chunk {
-                number,
-                events: EventMatrix::silent(frames, self.header.neurons)?,
-                side: None,
-                method: 0,
-                event_bytes: 0,
-                side_bytes: 0,
-            },
-        };
+        let parts = self.skip_damage(Some(number), Parts::from_bytes(&bytes, number))?;
         self.next += 1;
-        Ok(Some(chunk))
+        Ok(Some(StoredChunk { number, frames, parts }))
+    }
+
+    /// Decodes a chunk of this file.
+    ///
+    /// # Errors
+    /// When its events or side parameters are damaged, unless that is to be skipped, or need a method that is not at
+    /// hand.
+    pub fn decode(&mut self, stored: &StoredChunk) -> Result<Chunk> {
+        let (number, frames) = (stored.number, stored.frames);
+        let decoded = stored.parts.as_ref().map(|parts| self.decode_parts(parts, number, frames)).transpose();
+        let (events, side, method) = match self.skip_damage(Some(number), decoded)?.flatten() {
+            Some((events, side)) => (events, side, stored.method().unwrap_or_default()),
+            None => (EventMatrix::silent(frames, self.header.neurons)?, None, 0),
+        };
+        let (event_bytes, side_bytes) = (stored.event_bytes(), stored.side_bytes());
+        Ok(Chunk { number, events, side, method, event_bytes, side_bytes })
     }
 
     /// Reads the bytes of a chunk: as many as the index says, or else as the chunk itself says.
@@ -137,15 +185,14 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    fn decode(&self, parts: Parts, number: u32, frames: u32) -> Result<Chunk> {
+    fn decode_parts(&self, parts: &Parts, number: u32, frames: u32) -> Result<(EventMatrix, Option<SideParameters>)> {
         let place = format!("chunk {number}");
-        let (events, side) =
-            parts.decode(frames, self.header.neurons, &self.methods).map_err(|error| within(&place, error))?;
+        let decoded = parts.decode(frames, self.header.neurons, &self.methods);
+        let (events, side) = decoded.map_err(|error| within(&place, error))?;
         if side.is_some() && self.header.channels == 1 {
             return Err(Error::Malformed(format!("{place}: side parameters in a file with one channel")));
         }
-        let (method, event_bytes, side_bytes) = (parts.method, parts.events.len() as u32, parts.side.len() as u32);
-        Ok(Chunk { number, events, side, method, event_bytes, side_bytes })
+        Ok((events, side))
     }
 
     /// Takes note of damage if it is to be skipped. What is no damage stays an error: the machine's failures, and

@@ -1,7 +1,8 @@
 //! Whole files: round trips, damage of every kind, limits, and what the container costs.
 
 use super::*;
-use crate::events::{EventMatrix, Methods, test_events};
+use crate::entropy::{Prior, test_prior};
+use crate::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder, test_events};
 use crate::{Error, Result};
 use proptest::prelude::*;
 use std::io::{Cursor, Read};
@@ -290,6 +291,33 @@ fn an_unknown_method_is_an_error_even_when_damage_is_skipped() {
     let coo_only = || Methods::new(vec![Box::new(crate::events::Coo)]);
     let mut reader = Reader::new(&bytes[..], coo_only(), OnDamage::Skip).unwrap();
     assert!(matches!(reader.next_chunk(), Err(Error::Unsupported(_))));
+}
+
+/// A file's figures need none of its methods, and a method that depends on the header can be added to the reader.
+#[test]
+fn stored_chunks_need_no_method() {
+    let prior = std::sync::Arc::new(Prior::new(test_prior::any(24, 4, 2, 1)).unwrap());
+    let range_coder = |quality| Box::new(RangeCoder::new(prior.clone(), quality));
+    let header = Header { channels: 1, neurons: 24, chunk_frames: 100, ..header(70_000) };
+    let events = test_events::even(header.frames(), 24, 0.1, 1);
+    let methods = Methods::new(vec![range_coder(header.quality)]);
+    let mut writer = Writer::new(Vec::new(), header, methods).unwrap();
+    events.chunks(100).for_each(|chunk| writer.write_chunk(&chunk, None).unwrap());
+    let (bytes, summary) = writer.finish().unwrap();
+
+    let mut reader = Reader::new(&bytes[..], Methods::all(), OnDamage::Skip).unwrap();
+    let stored = reader.next_stored().unwrap().unwrap();
+    assert_eq!((stored.number, stored.frames, stored.method()), (0, 100, Some(RANGE_CODER_ID)));
+    assert!(matches!(reader.decode(&stored), Err(Error::Unsupported(reason)) if reason.contains("load the model")));
+    reader.add_method(range_coder(reader.header().quality));
+    let mut read = reader.decode(&stored).unwrap().events;
+    let mut event_bytes = u64::from(stored.event_bytes());
+    for chunk in read_all(&mut reader).unwrap() {
+        read.append(&chunk.events).unwrap();
+        event_bytes += u64::from(chunk.event_bytes);
+    }
+    assert_eq!((read, event_bytes), (events, summary.event_bytes));
+    assert!(reader.damage().is_empty());
 }
 
 /// A minute at about 3 kbit/s is 22,500 bytes; the container may take 60 bytes and 0.5 % of them.

@@ -63,7 +63,7 @@ pub fn compress<W: Write>(
         RateTarget::Quality(quality) => rate::quantise(quality),
         RateTarget::Bitrate(kbps) => search_quality(&mut file, model, &header, kbps, progress)?,
     };
-    let mut writer = Writer::new(output, header.clone(), Methods::small())?;
+    let mut writer = Writer::new(output, header.clone(), methods(model, header.quality))?;
     let chunks: Vec<u32> = (0..header.chunks()).collect();
     for_each_chunk(&mut file, model, &header, &chunks, |chunk, events, side| {
         progress(Stage::Encoding, f64::from(chunk) / f64::from(header.chunks()));
@@ -71,6 +71,15 @@ pub fn compress<W: Write>(
     })?;
     let (_, summary) = writer.finish()?;
     Ok(CompressReport { header, summary })
+}
+
+/// The event methods to choose from.
+fn methods(model: &Model, quality: u16) -> Methods {
+    let mut methods = Methods::small();
+    if let Some(range_coder) = model.range_coder(quality) {
+        methods.push(range_coder);
+    }
+    methods
 }
 
 fn header_of(file: &Analysed, model: &Model) -> Result<Header> {
@@ -121,13 +130,13 @@ fn search_quality(
     let frames: u32 = chunks.iter().map(|&chunk| header.frames_of_chunk(chunk)).sum();
     let share = f64::from(frames) / f64::from(header.frames());
     let target = kbps * 1000.0 / 8.0 * header.seconds();
-    let methods = Methods::small();
     let fixed = header.stored_size()? as f64;
     let mut trial = 0.0;
     rate::search(target, |quality| {
         progress(Stage::RateSearch, trial / rate::TRIALS as f64);
         trial += 1.0;
         let header = Header { quality, ..header.clone() };
+        let methods = methods(model, quality);
         let mut bytes = 0.0;
         for_each_chunk(file, model, &header, &chunks, |_, events, side| {
             bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);

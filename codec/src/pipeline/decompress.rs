@@ -28,6 +28,9 @@ pub fn decompress<R: Read>(
 ) -> Result<Vec<Damage>> {
     let header = reader.header().clone();
     check_model(&header, model)?;
+    if let Some(range_coder) = model.range_coder(header.quality) {
+        reader.add_method(range_coder);
+    }
     let mut events = EventDecoder::new(&model.network, quality_of(header.quality))?;
     let mut sound = Sound::new(&header)?;
     let mut features = Vec::new();

@@ -1,0 +1,21 @@
+//! Entropy coding of events: a range coder for binary decisions, and the prior that gives each its probability.
+//!
+//! Everything here is integer arithmetic of defined widths, so that the same bytes give the same events on every machine
+//! (the idea of Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable models", 2019).
+//! What a file means is specified in `format-spec.md`, section 7.9. The event method made of it is
+//! [`RangeCoder`](crate::events::RangeCoder).
+
+mod information;
+mod prediction;
+mod prior;
+mod range_coder;
+mod sigmoid;
+#[cfg(test)]
+pub(crate) mod test_prior;
+
+pub use information::Counter;
+pub use prediction::{AGES, Predictor};
+pub(crate) use prior::TENSOR_PREFIX;
+pub use prior::{MAX_CHANNELS, MAX_KNOTS, Prior, PriorWeights};
+pub use range_coder::{BitSink, RangeDecoder, RangeEncoder};
+pub use sigmoid::{LOGIT_UNIT, probability};
