@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::analysis::{Analysed, analyse};
 use super::rate::{self, RateTarget};
-use super::{CHUNK_FRAMES, Progress, Stage};
+use super::{CHUNK_FRAMES, Progress, Stage, level};
 use crate::audio_file::{AudioInput, Surround};
 use crate::container::{Header, SideParameters, Summary, Tags, Writer, stored_size};
 use crate::events::{EventMatrix, Methods};
@@ -63,6 +63,8 @@ pub fn compress<W: Write>(
         RateTarget::Quality(quality) => rate::quantise(quality),
         RateTarget::Bitrate(kbps) => search_quality(&mut file, model, &header, kbps, progress)?,
     };
+    let correction = level::correction_db(&mut file, model, &header)?;
+    header.gain = header.gain.saturating_sub((correction * GAIN_UNITS).round() as i16);
     let mut writer = Writer::new(output, header.clone(), methods(model, header.quality))?;
     let chunks: Vec<u32> = (0..header.chunks()).collect();
     for_each_chunk(&mut file, model, &header, &chunks, |chunk, events, side| {
@@ -147,7 +149,7 @@ fn search_quality(
 }
 
 /// Encodes `chunks` side by side and hands them to `sink` in their order.
-fn for_each_chunk(
+pub(super) fn for_each_chunk(
     file: &mut Analysed,
     model: &Model,
     header: &Header,
@@ -155,7 +157,7 @@ fn for_each_chunk(
     mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
 ) -> Result<()> {
     let context = model.network.config().context() as u64;
-    let (gain, quality) = (gain_of(header), rate::quality_of(header.quality));
+    let (gain, quality) = (file.gain, rate::quality_of(header.quality));
     for group in chunks.chunks(rayon::current_num_threads()) {
         let mut pieces = Vec::with_capacity(group.len());
         for &chunk in group {

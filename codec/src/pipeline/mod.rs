@@ -3,6 +3,7 @@
 mod analysis;
 mod compress;
 mod decompress;
+mod level;
 mod rate;
 mod spool;
 
