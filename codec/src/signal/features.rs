@@ -18,8 +18,12 @@ pub fn log_features(magnitudes: &[f32], gain: f32, features: &mut Vec<f32>) {
 /// Magnitudes of features: `max(exp(feature) − FLOOR, 0) / gain`. Whatever the features, the result is from 0 to
 /// [`LOUDEST`] `/ gain`.
 pub fn magnitudes(features: &[f32], gain: f32, magnitudes: &mut Vec<f32>) {
-    // The order matters: `max` turns NaN into 0.
-    magnitudes.extend(features.iter().map(|feature| (feature.exp() - FLOOR).max(0.0).min(LOUDEST) / gain));
+    magnitudes.extend(features.iter().map(|feature| bounded(feature.exp() - FLOOR) / gain));
+}
+
+/// The magnitude brought into the range 0 … [`LOUDEST`]; 0 for NaN.
+pub(super) fn bounded(magnitude: f32) -> f32 {
+    if magnitude > 0.0 { magnitude.min(LOUDEST) } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn cuts_change_nothing() {
-        let signal: Vec<f32> = (0..50_000).map(|i| ((i * i) % 1009) as f32 / 1009.0).collect();
+        let signal: Vec<f32> = (0..50_000_i64).map(|i| ((i * i) % 1009) as f32 / 1009.0).collect();
         let whole = gain(&[&signal]);
         for cut in [1, 9_599, 9_600, 9_601, 30_000] {
             assert_eq!(gain(&[&signal[..cut], &signal[cut..]]), whole);

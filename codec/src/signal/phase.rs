@@ -299,7 +299,7 @@ mod tests {
         let magnitudes: Vec<f32> = (0..4 * BINS).map(|i| if i % 7 == 0 { 1.0 } else { 1e-6 }).collect();
         let phases = PhaseIntegrator::default().integrate(&magnitudes, None, 100, 1e-4).to_vec();
         let later = PhaseIntegrator::default().integrate(&magnitudes[2 * BINS..], None, 102, 1e-4).to_vec();
-        let quiet = (0..2 * BINS).filter(|i| (2 * BINS + i) % 7 != 0);
+        let quiet = (0..2 * BINS).filter(|i| !(2 * BINS + i).is_multiple_of(7));
         assert!(quiet.clone().all(|i| phases[2 * BINS + i] == later[i]));
         let mean = quiet.clone().map(|i| later[i]).sum::<f32>() / quiet.count() as f32;
         assert!((mean - 0.5).abs() < 0.05, "phases are spread over the turn");

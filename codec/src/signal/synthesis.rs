@@ -1,11 +1,10 @@
 //! Band magnitudes, and in stereo the side's parameters, to samples.
 
 use super::bands::BandLayout;
-use super::features::LOUDEST;
 use super::reconstruction::Reconstruction;
 use super::side::SideDecoder;
 use super::stereo::StereoSlot;
-use super::{BANDS, BINS, HOP, frame_count};
+use super::{BANDS, BINS, HOP, features, frame_count};
 use crate::{Error, Result};
 
 /// Turns frames of band magnitudes into samples at 24 kHz.
@@ -51,12 +50,10 @@ impl Synthesizer {
     }
 
     /// Takes a frame of linear band magnitudes and appends the samples that are finished by it to `channels`: one, or
-    /// left and right. Magnitudes out of the range 0 … [`LOUDEST`] are brought into it.
+    /// left and right. Magnitudes out of the range 0 … [`features::LOUDEST`] are brought into it, NaN becomes 0.
     pub fn push(&mut self, bands: &[f32; BANDS], channels: &mut [Vec<f32>]) {
-        // The order matters: `max` turns NaN into 0.
-        let bands = bands.map(|magnitude| magnitude.max(0.0).min(LOUDEST));
         let mut magnitudes = [0.0; BINS];
-        self.layout.expand(&bands, &mut magnitudes);
+        self.layout.expand(&bands.map(features::bounded), &mut magnitudes);
         self.reconstruction.push(&magnitudes, &mut self.mid_samples, |spectrum| {
             if let Some(side) = &mut self.side {
                 side.push(spectrum, &mut self.side_samples);
@@ -107,7 +104,7 @@ fn append(mid: &[f32], side: &[f32], channels: &mut [Vec<f32>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::{SLOT_FRAMES, STEREO_BANDS, analyze};
+    use crate::signal::{SLOT_FRAMES, STEREO_BANDS, analyze, features::LOUDEST};
     use std::f64::consts::PI;
 
     fn synthesized(mut synthesizer: Synthesizer, magnitudes: &[f32], total: usize) -> [Vec<f32>; 2] {

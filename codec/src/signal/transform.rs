@@ -1,8 +1,7 @@
 //! The windowed Fourier transform of one frame and its inverse.
 //!
-//! Both directions use the periodic Hann window; the overlap of its squares at a quarter of its length is constant
-//! ([`OVERLAP`]), so inverse transforms of unchanged spectra, overlapped and added, give the signal back (Griffin and
-//! Lim 1984, eq. 6).
+//! Both directions use the periodic Hann window, whose squares overlap to the constant 3/2 at a quarter of its length:
+//! inverse transforms of unchanged spectra, overlapped and added, give the signal back (Griffin and Lim 1984, eq. 6).
 
 use super::{BINS, WINDOW};
 pub(super) use realfft::num_complex::Complex32;
@@ -12,9 +11,6 @@ use std::sync::{Arc, LazyLock};
 
 /// Complex amplitudes of one frame.
 pub(super) type Spectrum = [Complex32; BINS];
-
-/// Sum of the squared window over the four frames that overlap at any sample.
-pub(super) const OVERLAP: f32 = 1.5;
 
 /// Plans and window, which are the same for all.
 struct Plans {
@@ -60,8 +56,8 @@ impl Transform {
         debug_assert!(done.is_ok(), "{done:?}");
     }
 
-    /// Windowed inverse transform, without the factor 1 / ([`WINDOW`] · [`OVERLAP`]). The first and the last bin count
-    /// with their real parts. Overwrites `spectrum`.
+    /// Windowed inverse transform, without the factor 1 / [`WINDOW`] of the transform and the factor 2/3 of the
+    /// overlap. The first and the last bin count with their real parts. Overwrites `spectrum`.
     pub(super) fn inverse(&mut self, spectrum: &mut Spectrum) -> &[f32; WINDOW] {
         spectrum[0].im = 0.0;
         spectrum[BINS - 1].im = 0.0;
@@ -89,7 +85,7 @@ mod tests {
     fn squared_windows_overlap_to_a_constant() {
         for i in 0..HOP {
             let sum: f32 = (0..4).map(|k| window()[i + k * HOP].powi(2)).sum();
-            assert!((sum - OVERLAP).abs() < 1e-6);
+            assert!((sum - 1.5).abs() < 1e-6);
         }
     }
 
