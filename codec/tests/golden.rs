@@ -1,28 +1,42 @@
 //! Files of the format's first version that must stay readable for ever, and a second decoder that reads them.
 //!
 //! `testdata/golden/` holds the files, one text with the expected content for each group of files (up to the first
-//! `-` of their names), and `decode.py`, written from `format-spec.md` alone. The events are made by the integer
-//! generator below. `cargo test -p spiccato --test golden -- --ignored` writes files that are not there yet; files that
+//! `-` of their names), the prior of range-coded files as a model file without a network, and `decode.py`, written from
+//! `format-spec.md` alone. The events are made by the integer generator below. `cargo test -p spiccato --test golden -- --ignored` writes files that are not there yet; files that
 //! are there are never changed, since Zstandard's bytes may differ from one version of the library to the next.
 
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use spiccato::container::{Header, ModelId, OnDamage, Reader, SIDE_COLUMNS, SideParameters, Tags, Writer};
-use spiccato::events::{EventMatrix, Methods};
+use spiccato::entropy::{AGES, Prior, PriorWeights};
+use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// Events and side parameters of one chunk.
 type Content = (EventMatrix, Option<SideParameters>);
 
-/// One golden file: its name, what is in it, and the numbers of the methods to choose from.
+/// One golden file: its name, what is in it, the numbers of the methods to choose from, and the prior if they need one.
 struct Golden {
     name: String,
     header: Header,
     chunks: Vec<Content>,
     methods: Vec<u8>,
+    prior: Option<Arc<Prior>>,
+}
+
+/// Every method, with the range coder if there is a prior.
+fn all_methods(prior: Option<&Arc<Prior>>, quality: u16) -> Methods {
+    let mut methods = Methods::all();
+    if let Some(prior) = prior {
+        methods.push(Box::new(RangeCoder::new(prior.clone(), quality)));
+    }
+    methods
 }
 
 fn folder() -> PathBuf {
@@ -37,6 +51,42 @@ impl Random {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (((self.0 >> 32) * u64::from(bound)) >> 32) as u32
     }
+
+    /// Numbers from `-bound` to `bound`.
+    fn around_zero(&mut self, bound: i32, count: usize) -> Vec<i32> {
+        (0..count).map(|_| self.below(2 * bound as u32 + 1) as i32 - bound).collect()
+    }
+}
+
+/// A prior that says nothing sensible, but everything it can.
+fn prior(random: &mut Random, neurons: usize, channels: usize, knots: usize) -> Prior {
+    let bytes = |values: Vec<i32>| values.into_iter().map(|value| value as i8).collect();
+    let words = |values: Vec<i32>, mean: i16| values.into_iter().map(|value| value as i16 + mean).collect();
+    let mut chord = random.around_zero(127, neurons * neurons);
+    for (neuron, row) in chord.chunks_exact_mut(neurons).enumerate() {
+        row[..=neuron].fill(0);
+    }
+    let weights = PriorWeights {
+        input: bytes(random.around_zero(127, neurons * channels)),
+        shift: (0..channels).map(|_| 1 + random.below(8) as u8).collect(),
+        hidden: random.around_zero(50_000, knots * channels),
+        output: bytes(random.around_zero(127, channels * neurons)),
+        quality: words(random.around_zero(2_000, knots * neurons), -2_500),
+        age: words(random.around_zero(1_500, AGES * neurons), 0),
+        chord: bytes(chord),
+        output_shift: 10 + random.below(4) as i32,
+        chord_shift: random.below(5) as i32,
+        adapt_shift: random.below(7) as i32,
+    };
+    Prior::new(weights).unwrap()
+}
+
+/// A model file with nothing but a prior.
+fn model_file(prior: &Prior) -> Vec<u8> {
+    let tensors = prior.tensors();
+    let view = |shape: &Vec<usize>, dtype, bytes| TensorView::new(dtype, shape.clone(), bytes).unwrap();
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| (name, view(shape, *dtype, bytes)));
+    safetensors::serialize(views, None).unwrap()
 }
 
 /// Notes: groups of neurons that fire together at an onset, and ever more seldom after it.
@@ -88,6 +138,7 @@ fn mono() -> Vec<Golden> {
         header: header(),
         chunks: events.chunks(header().chunk_frames.into()).map(|events| (events, None)).collect(),
         methods: vec![id],
+        prior: None,
     };
     Methods::all().iter().map(|method| file(method.id(), &method.name().replace('+', "-"))).collect()
 }
@@ -131,7 +182,16 @@ fn stereo(zstandard: bool) -> Golden {
         })
         .collect();
     let methods = Methods::all().iter().map(|method| method.id()).filter(|id| zstandard || id % 2 == 0).collect();
-    Golden { name: if zstandard { "compressed" } else { "stereo" }.into(), header, chunks, methods }
+    Golden { name: if zstandard { "compressed" } else { "stereo" }.into(), header, chunks, methods, prior: None }
+}
+
+/// The events of [`stereo`] by the range coder.
+fn range_coder() -> Golden {
+    let prior = prior(&mut Random(4), 24, 6, 3);
+    let content = stereo(false);
+    let header = Header { quality: 41_000, model: ModelId::of_weights(&model_file(&prior)), ..content.header };
+    let methods = vec![RANGE_CODER_ID];
+    Golden { name: "range-coder".into(), header, chunks: content.chunks, methods, prior: Some(Arc::new(prior)) }
 }
 
 /// A file of a few dozen bytes, explained byte by byte in `format-spec.md`.
@@ -150,11 +210,11 @@ fn tiny() -> Golden {
     for row in [&[1][..], &[], &[1, 3], &[], &[], &[7]] {
         events.push_row(row).unwrap();
     }
-    Golden { name: "tiny".into(), header, chunks: vec![(events, None)], methods: vec![4] } // CSR
+    Golden { name: "tiny".into(), header, chunks: vec![(events, None)], methods: vec![4], prior: None } // CSR
 }
 
 fn all() -> Vec<Golden> {
-    mono().into_iter().chain([stereo(false), stereo(true), tiny()]).collect()
+    mono().into_iter().chain([stereo(false), stereo(true), range_coder(), tiny()]).collect()
 }
 
 /// The content of a file as text, the same whatever methods store it.
@@ -193,14 +253,16 @@ fn list<T: ToString>(values: &[T]) -> String {
 }
 
 fn write_file(golden: &Golden) -> Vec<u8> {
-    let methods = Methods::all().filter(|method| golden.methods.contains(&method.id()));
+    let methods = all_methods(golden.prior.as_ref(), golden.header.quality);
+    let methods = methods.filter(|method| golden.methods.contains(&method.id()));
     let mut writer = Writer::new(Vec::new(), golden.header.clone(), methods).unwrap();
     golden.chunks.iter().for_each(|(events, side)| writer.write_chunk(events, side.as_ref()).unwrap());
     writer.finish().unwrap().0
 }
 
-fn read_text(bytes: &[u8]) -> String {
-    let mut reader = Reader::new(bytes, Methods::all(), OnDamage::Stop).unwrap();
+fn read_text(golden: &Golden, bytes: &[u8]) -> String {
+    let methods = all_methods(golden.prior.as_ref(), golden.header.quality);
+    let mut reader = Reader::new(bytes, methods, OnDamage::Stop).unwrap();
     let mut chunks = Vec::new();
     while let Some(chunk) = reader.next_chunk().unwrap() {
         chunks.push((chunk.events, chunk.side));
@@ -217,22 +279,31 @@ fn expected(name: &str) -> String {
 fn golden_files_hold_the_expected_events() {
     for golden in all() {
         let bytes = std::fs::read(folder().join(&golden.name).with_extension("spic")).unwrap();
-        assert_eq!(read_text(&bytes), expected(&golden.name), "{}", golden.name);
+        assert_eq!(read_text(&golden, &bytes), expected(&golden.name), "{}", golden.name);
         assert_eq!(text(&golden.header, &golden.chunks), expected(&golden.name), "{}", golden.name);
     }
 }
 
 #[test]
 fn golden_files_use_every_method() {
-    let mut unused: Vec<u8> = Methods::all().iter().map(|method| method.id()).collect();
+    let mut unused: Vec<u8> = Methods::all().iter().map(|method| method.id()).chain([RANGE_CODER_ID]).collect();
     for golden in all() {
         let bytes = std::fs::read(folder().join(&golden.name).with_extension("spic")).unwrap();
-        let mut reader = Reader::new(&bytes[..], Methods::all(), OnDamage::Stop).unwrap();
-        while let Some(chunk) = reader.next_chunk().unwrap() {
-            unused.retain(|&id| id != chunk.method);
+        let mut reader = Reader::new(&bytes[..], Methods::new(vec![]), OnDamage::Stop).unwrap();
+        while let Some(chunk) = reader.next_stored().unwrap() {
+            unused.retain(|&id| Some(id) != chunk.method());
         }
     }
     assert_eq!(unused, [0u8; 0]);
+}
+
+#[test]
+fn the_prior_of_the_golden_file_is_in_its_model_file() {
+    let golden = range_coder();
+    let file = std::fs::read(folder().join("range.safetensors")).unwrap();
+    let prior = Prior::from_safetensors(&SafeTensors::deserialize(&file).unwrap()).unwrap();
+    assert_eq!(prior.as_ref(), golden.prior.as_deref());
+    assert_eq!(golden.header.model, ModelId::of_weights(&file));
 }
 
 /// The example of the specification is the golden file, byte for byte.
@@ -245,11 +316,23 @@ fn the_specification_shows_the_tiny_file() {
     assert_eq!(bytes, std::fs::read(folder().join("tiny.spic")).unwrap());
 }
 
-/// What `decode.py` prints for each file; none for a file that needs Zstandard where Python has none. None at all where
-/// there is no Python 3.
-fn decoded_by_python(files: &[PathBuf]) -> Option<Vec<Option<String>>> {
+/// The table of probabilities in the specification is the one in use.
+#[test]
+fn the_specification_lists_the_table_of_probabilities() {
+    let specification = std::fs::read_to_string(folder().join("../../format-spec.md")).unwrap();
+    let table = specification.split("```table\n").nth(1).unwrap().split("```").next().unwrap();
+    let entries: Vec<u16> = table.split_whitespace().map(|entry| entry.parse().unwrap()).collect();
+    let used: Vec<u16> = (0..96).map(|step| spiccato::entropy::probability(step * -128)).collect();
+    assert_eq!((entries.len(), &entries[..96]), (97, &used[..])); // the last one is only the end of a line
+}
+
+/// What `decode.py` prints for each file, given a model file if one is needed; none for a file that needs Zstandard where Python has
+/// none. None at all where there is no Python 3.
+fn decoded_by_python(model: Option<&Path>, files: &[PathBuf]) -> Option<Vec<Option<String>>> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let output = match Command::new(&python).arg("-B").arg(folder().join("decode.py")).args(files).output() {
+    let script = folder().join("decode.py");
+    let model = model.iter().flat_map(|model| [Path::new("--model"), model]);
+    let output = match Command::new(&python).arg("-B").arg(script).args(model).args(files).output() {
         Ok(output) => output,
         Err(error) => {
             eprintln!("skipped: {python} can't be run ({error})");
@@ -273,7 +356,8 @@ fn decoded_by_python(files: &[PathBuf]) -> Option<Vec<Option<String>>> {
 #[test]
 fn the_second_decoder_reads_the_golden_files() {
     let files: Vec<_> = all().iter().map(|golden| folder().join(&golden.name).with_extension("spic")).collect();
-    for (golden, decoded) in all().iter().zip(decoded_by_python(&files).into_iter().flatten()) {
+    let model = folder().join("range.safetensors");
+    for (golden, decoded) in all().iter().zip(decoded_by_python(Some(&model), &files).into_iter().flatten()) {
         if let Some(decoded) = decoded {
             assert_eq!(decoded, expected(&golden.name), "{}", golden.name);
         }
@@ -299,14 +383,51 @@ fn the_second_decoder_reads_arbitrary_files() {
             let count = random.below(60);
             let chunk = |number| notes(&mut random, header.frames_of_chunk(number), header.neurons, count);
             let chunks = (0..header.chunks()).map(chunk).map(|events| (events, None)).collect();
-            Golden { name: format!("method-{id}"), header, chunks, methods: vec![id] }
+            Golden { name: format!("method-{id}"), header, chunks, methods: vec![id], prior: None }
         })
         .collect();
-    let files: Vec<PathBuf> = (0..goldens.len()).map(|number| folder.path().join(number.to_string())).collect();
+    compare_decoders(&goldens, None, folder.path());
+}
+
+/// Range-coded files with arbitrary priors mean the same to both decoders.
+#[test]
+fn the_second_decoder_predicts_the_same_probabilities() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random(5);
+    for _ in 0..4 {
+        let neurons = 1 + random.below(30) as u16;
+        let (channels, knots) = (1 + random.below(12) as usize, 2 + random.below(6) as usize);
+        let prior = prior(&mut random, neurons.into(), channels, knots);
+        let model = folder.path().join("model");
+        std::fs::write(&model, model_file(&prior)).unwrap();
+        let prior = Arc::new(prior);
+        let goldens: Vec<Golden> = (0..3)
+            .map(|number| {
+                let header = Header {
+                    quality: random.below(1 << 16) as u16,
+                    sample_count: 40_000 + u64::from(random.below(80_000)),
+                    neurons,
+                    chunk_frames: 16 + random.below(120) as u16,
+                    ..header()
+                };
+                let count = random.below(60);
+                let chunk = |number| notes(&mut random, header.frames_of_chunk(number), neurons, count);
+                let chunks = (0..header.chunks()).map(chunk).map(|events| (events, None)).collect();
+                let (name, methods) = (format!("range-coder-{number}"), vec![RANGE_CODER_ID]);
+                Golden { name, header, chunks, methods, prior: Some(prior.clone()) }
+            })
+            .collect();
+        compare_decoders(&goldens, Some(&model), folder.path());
+    }
+}
+
+/// Writes files and has the second decoder read them.
+fn compare_decoders(goldens: &[Golden], model: Option<&Path>, folder: &Path) {
+    let files: Vec<PathBuf> = (0..goldens.len()).map(|number| folder.join(number.to_string())).collect();
     for (golden, file) in goldens.iter().zip(&files) {
         std::fs::write(file, write_file(golden)).unwrap();
     }
-    for (golden, decoded) in goldens.iter().zip(decoded_by_python(&files).into_iter().flatten()) {
+    for (golden, decoded) in goldens.iter().zip(decoded_by_python(model, &files).into_iter().flatten()) {
         if let Some(decoded) = decoded {
             assert_eq!(decoded, text(&golden.header, &golden.chunks), "{}: {:?}", golden.name, golden.header);
         }
@@ -327,7 +448,7 @@ fn the_second_decoder_notices_damage() {
             file
         })
         .collect();
-    for (bit, decoded) in decoded_by_python(&files).into_iter().flatten().enumerate() {
+    for (bit, decoded) in decoded_by_python(None, &files).into_iter().flatten().enumerate() {
         let decoded = decoded.unwrap_or_default();
         assert!(decoded.starts_with("error: "), "bit {bit}: {decoded}");
     }
@@ -339,8 +460,11 @@ fn make_golden_files() {
     for golden in all() {
         let group = golden.name.split('-').next().unwrap();
         let content = text(&golden.header, &golden.chunks);
-        let files =
-            [(format!("{}.spic", golden.name), write_file(&golden)), (format!("{group}.txt"), content.into_bytes())];
+        let mut files = vec![
+            (format!("{}.spic", golden.name), write_file(&golden)),
+            (format!("{group}.txt"), content.into_bytes()),
+        ];
+        files.extend(golden.prior.map(|prior| (format!("{group}.safetensors"), model_file(&prior))));
         for (name, bytes) in files {
             let path = folder().join(name);
             if !path.exists() {

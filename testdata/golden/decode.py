@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Second decoder of .spic files, from bytes to events, written from format-spec.md.
 
-usage: decode.py FILE...
+usage: decode.py [--model MODEL] FILE...
 
 Prints the content of each file as text after a line "=== NAME". A file that can't be decoded gives "error: …"; one that
-needs Zstandard gives "skipped: …" where Python has neither compression.zstd (3.14) nor the module zstandard. It is
-written to be compared with the specification, not to be fast. Numbers in brackets are the specification's sections.
+needs Zstandard gives "skipped: …" where Python has neither compression.zstd (3.14) nor the module zstandard. Range-coded
+events need the model; that it is the right one is not checked, since Python has no BLAKE3. The script is written to be compared with the specification, not to be fast. Numbers in brackets are the specification's sections.
 """
 
+import json
 import os
 import sys
 import zlib
@@ -216,6 +217,138 @@ def elias_fano(data, frames, neurons):
     return events
 
 
+class RangeDecoder:
+    """Decisions with known probabilities [7.9.1]."""
+
+    def __init__(self, data):
+        self.data, self.taken = data, 0
+        self.range, self.code = 2**32 - 1, 0
+        for _ in range(4):
+            self.code = self.code * 256 + self.byte()
+        require(self.code < self.range, "range coder: no code begins like this")
+
+    def byte(self):
+        self.taken += 1
+        require(self.taken <= len(self.data) + 4, "range coder: bytes end early")
+        return self.data[self.taken - 1] if self.taken <= len(self.data) else 0
+
+    def decision(self, probability):
+        border = self.range * probability >> 16
+        event = self.code < border
+        if event:
+            self.range = border
+        else:
+            self.range -= border
+            self.code -= border
+        while self.range < 2**24:
+            self.range *= 256
+            self.code = self.code * 256 + self.byte()
+        return event
+
+    def finish(self):
+        missing = self.taken - len(self.data)
+        if missing != 4:
+            require(missing == 3, "range coder: bytes left over")
+            low = ((self.data[-1] << 24) - self.code) % 2**32
+            require(0 < low and low + self.range <= 2**32 and self.code < 2**24, "range coder: last byte")
+
+
+SIGMOID = [32768, 30723, 28693, 26695, 24743, 22849, 21025, 19282, 17625, 16062, 14595, 13226]
+SIGMOID += [11955, 10782, 9702, 8714, 7812, 6992, 6249, 5577, 4971, 4427, 3938, 3500]
+SIGMOID += [3108, 2758, 2446, 2168, 1921, 1701, 1506, 1333, 1179, 1042, 922, 815]
+SIGMOID += [720, 636, 562, 497, 439, 387, 342, 302, 267, 236, 208, 184]
+SIGMOID += [162, 143, 126, 111, 98, 87, 77, 68, 60, 53, 47, 41]
+SIGMOID += [36, 32, 28, 25, 22, 19, 17, 15, 13, 12, 10, 9]
+SIGMOID += [8, 7, 6, 6, 5, 4, 4, 3, 3, 3, 2, 2]
+SIGMOID += [2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+SIGMOID += [1]
+
+
+def sigmoid(logit):
+    """Probability in units of 2^-16 [7.9.4]."""
+    distance = min(abs(logit), 12287)
+    step = distance >> 7
+    tail = SIGMOID[step] - ((SIGMOID[step] - SIGMOID[step + 1]) * (distance - (step << 7)) + 64 >> 7)
+    return tail if logit <= 0 else 65536 - tail
+
+
+AGE_ENDS = [1, 2, 3, 4, 6, 8, 12, 20, 36, 80]
+
+
+def clamp(value, least, most):
+    return max(least, min(most, value))
+
+
+class Prior:
+    """The model's prediction of events [7.9.2, 7.9.3]."""
+
+    WIDTHS = {"I8": 1, "U8": 1, "I16": 2, "I32": 4}
+
+    def __init__(self, file):
+        """Reads the content of a safetensors file: length of the JSON header, header, numbers."""
+        start = 8 + int.from_bytes(file[:8], "little")
+        for name, entry in json.loads(file[8:start]).items():
+            if name.startswith("prior."):
+                begin, end = (start + offset for offset in entry["data_offsets"])
+                width, signed = self.WIDTHS[entry["dtype"]], entry["dtype"] != "U8"
+                fields = (file[at : at + width] for at in range(begin, end, width))
+                numbers = [int.from_bytes(field, "little", signed=signed) for field in fields]
+                columns = entry["shape"][-1]
+                rows = [numbers[at : at + columns] for at in range(0, len(numbers), columns)]
+                setattr(self, name.removeprefix("prior."), rows if len(entry["shape"]) > 1 else numbers)
+        self.output_shift, self.chord_shift, self.adapt_shift, _ = self.scalars
+
+    def between_knots(self, rows, quality):
+        position = quality * (len(rows) - 1)
+        knot = min(position // 65535, len(rows) - 2)
+        f = position - knot * 65535
+        return [(a * (65535 - f) + b * f) // 65535 for a, b in zip(rows[knot], rows[knot + 1])]
+
+    def events(self, decision, frames, quality):
+        """The events of a chunk as (frame, neuron), given the function that decides at a probability."""
+        channels, neurons = range(len(self.shift)), range(len(self.input))
+        hidden_bias, base = self.between_knots(self.hidden, quality), self.between_knots(self.quality, quality)
+        trace, bias, last = [0 for _ in channels], [0 for _ in neurons], [None for _ in neurons]
+        events, before = [], []
+        for frame in range(frames):
+            x = []
+            for c in channels:
+                trace[c] -= trace[c] >> self.shift[c]
+                trace[c] += sum(self.input[j][c] << 8 for j in before)
+                trace[c] = clamp(trace[c], -(2**24), 2**24)
+                x.append(clamp(trace[c] + hidden_bias[c] >> 4, 0, 32767))
+            now = []
+            for n in neurons:
+                logit = sum(x[c] * self.output[c][n] for c in channels) >> self.output_shift
+                if last[n] is None:
+                    age_class = 11
+                else:
+                    age_class = sum(frame - last[n] > end for end in AGE_ENDS)
+                logit += base[n] + self.age[age_class][n] + (bias[n] >> 6)
+                logit += sum(self.chord[j][n] << self.chord_shift for j in now)
+                probability = sigmoid(logit)
+                event = decision(probability)
+                if self.adapt_shift > 0:
+                    step = 65536 * event - probability >> self.adapt_shift
+                    bias[n] = clamp(bias[n] + step, -(2**20), 2**20)
+                if event:
+                    now.append(n)
+            for n in now:
+                last[n] = frame
+            events += [(frame, n) for n in now]
+            before = now
+        return events
+
+
+def range_coder(data, frames, neurons, quality, prior):
+    require(prior is not None, "range coder: the model is not at hand")
+    require(len(prior.input) == neurons, "range coder: the prior is for another number of neurons")
+    decoder = RangeDecoder(data)
+    events = prior.events(decoder.decision, frames, quality)
+    decoder.finish()
+    return events
+
+
 TIME_MAJOR, NEURON_MAJOR = (lambda event: event), (lambda event: event[::-1])
 METHODS = {
     0: (dense, TIME_MAJOR),
@@ -228,7 +361,9 @@ METHODS = {
 }
 
 
-def decode_events(method, data, frames, neurons):
+def decode_events(method, data, frames, neurons, quality, prior):
+    if method == 16:
+        return range_coder(data, frames, neurons, quality, prior)
     require(method & ~1 in METHODS, f"event method {method} is unknown")
     decode, order = METHODS[method & ~1]
     if method & 1:
@@ -324,7 +459,7 @@ def decode_header(file):
     return header
 
 
-def decode_chunk(file, header, number):
+def decode_chunk(file, header, number, prior):
     start = file.position
     length = file.varint()
     require(1 <= length <= 2**20, "length of a chunk")
@@ -338,7 +473,8 @@ def decode_chunk(file, header, number):
     if side_coding:
         require(header["channels"] == 2, "side parameters of one channel")
         side = decode_side(side_coding, body.take(body.varint()), frames)
-    events = decode_events(coding & 31, body.take(body.left()), frames, header["neurons"])
+    events = body.take(body.left())
+    events = decode_events(coding & 31, events, frames, header["neurons"], header["quality"], prior)
     return frames, events, side, file.position - start
 
 
@@ -360,7 +496,7 @@ def listing(values):
     return " ".join(str(value) for value in values)
 
 
-def decode(data):
+def decode(data, prior):
     """The lines of text that describe a file."""
     file = Bytes(data)
     header = decode_header(file)
@@ -368,7 +504,7 @@ def decode(data):
     lines += [f"tag {key}={value}" for key, value in header["tags"]]
     sizes = []
     for number in range(-(-header["frames"] // header["chunk_frames"])):
-        frames, events, side, size = decode_chunk(file, header, number)
+        frames, events, side, size = decode_chunk(file, header, number, prior)
         sizes.append(size)
         lines.append(f"chunk {number} of {frames} frames")
         rows = {}
@@ -382,11 +518,16 @@ def decode(data):
 
 def main(paths):
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    prior = None
+    if paths[:1] == ["--model"]:
+        with open(paths[1], "rb") as file:
+            prior = Prior(file.read())
+        paths = paths[2:]
     for path in paths:
         with open(path, "rb") as file:
             data = file.read()
         try:
-            lines = decode(data)
+            lines = decode(data, prior)
         except Refused as refused:
             lines = [f"error: {refused}"]
         except NoZstandard:

@@ -236,7 +236,7 @@ mod tests {
                 *trace += before.map(|neuron| 256 * i64::from(weights.input[neuron * channels + c])).sum::<i64>();
                 *trace = (*trace).clamp(-(1 << 24), 1 << 24);
             }
-            for neuron in 0..neurons {
+            for (neuron, bias) in bias.iter_mut().enumerate() {
                 let product = (0..channels).map(|c| {
                     let (below, above) =
                         (weights.hidden[knot * channels + c], weights.hidden[(knot + 1) * channels + c]);
@@ -261,13 +261,13 @@ mod tests {
                 logit += i64::from(weights.age[class * neurons + neuron]);
                 let chords = (0..neuron).filter(|&j| fires(frame, j)).map(|j| weights.chord[j * neurons + neuron]);
                 logit += chords.map(|chord| i64::from(chord) << weights.chord_shift).sum::<i64>();
-                logit += bias[neuron].div_euclid(64);
+                logit += bias.div_euclid(64);
                 let p = probability(i32::try_from(logit).unwrap());
                 all.push(p);
                 if weights.adapt_shift > 0 {
                     let error = 65_536 * i64::from(fires(frame, neuron)) - i64::from(p);
-                    bias[neuron] += error.div_euclid(1 << weights.adapt_shift);
-                    bias[neuron] = bias[neuron].clamp(-(1 << 20), 1 << 20);
+                    *bias += error.div_euclid(1 << weights.adapt_shift);
+                    *bias = (*bias).clamp(-(1 << 20), 1 << 20);
                 }
             }
         }
@@ -328,9 +328,11 @@ mod tests {
         (weights.input[0], weights.output[1]) = (100, 64);
         weights.output_shift = 6;
         let events = EventMatrix::from_parts(3, vec![0, 1, 1, 1], vec![0]).unwrap();
-        let trace = |logit| probability(logit);
         let expected = [[0, 0, 50 << 5], [0, 100 << 4, 0], [0, 50 << 4, 0]].concat();
-        assert_eq!(probabilities(&prior(weights), 77, &events), expected.into_iter().map(trace).collect::<Vec<_>>());
+        assert_eq!(
+            probabilities(&prior(weights), 77, &events),
+            expected.into_iter().map(probability).collect::<Vec<_>>()
+        );
     }
 
     /// A bias that adapts finds the rate of events without memory: at learning rate 2^-4 the last 2,000 frames are within
