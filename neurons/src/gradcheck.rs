@@ -36,9 +36,8 @@ pub fn assert_gradients(
     let tracked: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
     let output = function(&tracked)?;
     let weight = random(output.dims(), 99)?;
-    let objective = |arguments: &[Tensor]| -> Result<f64> {
-        (function(arguments)? * &weight)?.sum_all()?.to_scalar::<f64>()
-    };
+    let objective =
+        |arguments: &[Tensor]| -> Result<f64> { (function(arguments)? * &weight)?.sum_all()?.to_scalar::<f64>() };
     let grads = (output * &weight)?.sum_all()?.backward()?;
     for (which, variable) in variables.iter().enumerate() {
         let Some(analytic) = grads.get(variable) else { bail!("input {which} has no gradient") };

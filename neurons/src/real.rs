@@ -24,8 +24,8 @@ impl Real for f32 {
         let exponent = n.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
         let n = n - ROUND;
         let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
-        let series = 1.0
-            + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
+        let series =
+            1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
         series * f32::from_bits(exponent)
     }
 }

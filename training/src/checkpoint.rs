@@ -67,7 +67,8 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
     let step = entry(STEP_KEY)?.parse().with_context(|| format!("{name}: {STEP_KEY}"))?;
     let tensors = SafeTensors::deserialize(&file).with_context(|| name.to_string())?;
     let values = |part: &str, weight: &str, shape: &[usize]| -> Result<Vec<f32>> {
-        let view = tensors.tensor(&format!("{part}:{weight}")).with_context(|| format!("{name}: {part} of {weight}"))?;
+        let view =
+            tensors.tensor(&format!("{part}:{weight}")).with_context(|| format!("{name}: {part} of {weight}"))?;
         ensure!(
             view.shape() == shape && view.dtype() == Dtype::F32,
             "{name}: {part} of {weight} is {:?} {:?}, not single precision {shape:?}: a checkpoint of another network",

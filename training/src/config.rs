@@ -152,7 +152,12 @@ impl TrainingConfig {
         let share = |v: f64| (0.0..=1.0).contains(&v);
         ensure!(self.steps > 0, "steps must be at least 1");
         ensure!(self.batch > 0 && self.shards > 0, "batch and shards must be at least 1");
-        ensure!(self.batch.is_multiple_of(self.shards), "batch ({}) must be a multiple of shards ({})", self.batch, self.shards);
+        ensure!(
+            self.batch.is_multiple_of(self.shards),
+            "batch ({}) must be a multiple of shards ({})",
+            self.batch,
+            self.shards
+        );
         ensure!(self.frames >= 8, "frames must be at least 8, not {}", self.frames);
         ensure!(self.learning_rate > 0.0, "learning_rate must be above 0, not {}", self.learning_rate);
         ensure!(share(self.cool_down), "cool_down must be between 0 and 1, not {}", self.cool_down);
@@ -165,7 +170,11 @@ impl TrainingConfig {
             self.pressure
         );
         let (start, full) = self.pressure_ramp;
-        ensure!(share(start) && share(full) && start <= full, "pressure_ramp must rise within 0 to 1, not {:?}", (start, full));
+        ensure!(
+            share(start) && share(full) && start <= full,
+            "pressure_ramp must rise within 0 to 1, not {:?}",
+            (start, full)
+        );
         let PriorConfig { start: learns, information_ramp: (from, to), information_share } = self.prior;
         ensure!(
             share(learns) && learns <= from && from <= to && to <= 1.0 && share(information_share),

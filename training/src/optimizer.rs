@@ -66,7 +66,8 @@ impl Optimizer {
         let rate = (settings.learning_rate * correction) as f32;
         // Early averages would otherwise remember the initial weights for long.
         let averaging = settings.averaging.min((1.0 + f64::from(time)) / (10.0 + f64::from(time))) as f32;
-        let states = variables.iter().zip(self.moments.iter_mut()).filter(|((name, _), _)| gradients.contains_key(*name));
+        let states =
+            variables.iter().zip(self.moments.iter_mut()).filter(|((name, _), _)| gradients.contains_key(*name));
         states.collect::<Vec<_>>().into_par_iter().try_for_each(|((name, variable), (_, state))| -> Result<()> {
             let mut weights = variable.flatten_all()?.to_vec1::<f32>()?;
             // Gains, biases and time constants are not pulled towards zero.

@@ -76,8 +76,7 @@ impl Prior {
         let decay: Vec<f32> = (0..CHANNELS).map(|c| 1.0 - 0.5f32.powi(shift_of(c).into())).collect();
         // The leaky scan scales its input; the integer traces don't.
         let gain_inverse: Vec<f32> = decay.iter().map(|a| 1.0 / (1.0 - a * a).sqrt()).collect();
-        let later: Vec<f32> =
-            (0..neurons * neurons).map(|i| f32::from(u8::from(i % neurons > i / neurons))).collect();
+        let later: Vec<f32> = (0..neurons * neurons).map(|i| f32::from(u8::from(i % neurons > i / neurons))).collect();
         let later = Tensor::from_vec(later, (neurons, neurons), &Device::Cpu)?;
         Ok(Self {
             input: get("input.weight", [neurons, CHANNELS])?,
@@ -221,8 +220,9 @@ mod tests {
         let integers = spiccato::entropy::Prior::new(integers).unwrap();
 
         let frames = 200;
-        let bits: Vec<f32> =
-            (0..frames * 24).map(|i| f32::from(u8::from((i * i / 7 + i) % 23 == 5 || i % 24 == (i / 24) % 9))).collect();
+        let bits: Vec<f32> = (0..frames * 24)
+            .map(|i| f32::from(u8::from((i * i / 7 + i) % 23 == 5 || i % 24 == (i / 24) % 9)))
+            .collect();
         let matrix = EventMatrix::from_dense(24, &bits, |&b| b > 0.0).unwrap();
         let events = Tensor::from_vec(bits, (1, frames, 24), &Device::Cpu).unwrap();
         let quality = quality_features(&[0.4], 4).unwrap();

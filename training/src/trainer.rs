@@ -192,8 +192,18 @@ impl Trainer {
         let mut out = csv::Writer::from_writer(file.with_context(|| path.display().to_string())?);
         if new {
             out.write_record([
-                "step", "loss", "distortion_db", "events_per_second", "gradient_norm", "learning_rate", "speed", "kbps",
-                "quality", "validation_distortion_db", "validation_events_per_second", "validation_static_kbps",
+                "step",
+                "loss",
+                "distortion_db",
+                "events_per_second",
+                "gradient_norm",
+                "learning_rate",
+                "speed",
+                "kbps",
+                "quality",
+                "validation_distortion_db",
+                "validation_events_per_second",
+                "validation_static_kbps",
                 "validation_kbps",
             ])?;
         }

@@ -58,7 +58,13 @@ pub(crate) fn decode_file(
     let on_damage = if lenient { OnDamage::Skip } else { OnDamage::Stop };
     let decode = || -> spiccato::Result<Header> {
         if input == Path::new("-") {
-            decode_from(Reader::new(BufReader::new(stdin().lock()), Methods::all(), on_damage)?, output, model, format, quiet)
+            decode_from(
+                Reader::new(BufReader::new(stdin().lock()), Methods::all(), on_damage)?,
+                output,
+                model,
+                format,
+                quiet,
+            )
         } else {
             let file = BufReader::new(File::open(input).map_err(Error::io(input))?);
             decode_from(Reader::with_index(file, Methods::all(), on_damage)?, output, model, format, quiet)

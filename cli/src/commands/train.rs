@@ -30,8 +30,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     }
     let mut bar = Bar::new(args.quiet);
     let cache = args.cache.clone().unwrap_or_else(|| args.out.join(".spiccato-cache"));
-    let corpus =
-        open_corpus(&sources, &cache, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
+    let corpus = open_corpus(&sources, &cache, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
     for (path, reason) in &corpus.rejected {
         eprintln!("left out: {}: {reason}", path.display());
     }

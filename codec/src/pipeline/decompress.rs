@@ -104,9 +104,9 @@ impl Sound {
         match side {
             Some(side) => {
                 for indices in side.slots() {
-                    let indices = indices.as_array().ok_or_else(|| {
-                        Error::Malformed(format!("{} stereo parameters in a slot", indices.len()))
-                    })?;
+                    let indices = indices
+                        .as_array()
+                        .ok_or_else(|| Error::Malformed(format!("{} stereo parameters in a slot", indices.len())))?;
                     self.synthesizer.push_slot(StereoSlot::from_indices(indices)?);
                 }
             }

@@ -7,7 +7,7 @@ mod level;
 mod rate;
 mod spool;
 
-pub use compress::{CompressSettings, CompressReport, compress};
+pub use compress::{CompressReport, CompressSettings, compress};
 pub use decompress::{DecodedAudio, decompress};
 pub use rate::RateTarget;
 

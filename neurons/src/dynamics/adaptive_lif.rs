@@ -65,8 +65,7 @@ mod tests {
 
     #[test]
     fn without_adaptation_it_is_a_lif_neuron() {
-        let adaptive =
-            AdaptiveLif { decay: 0.9, threshold: 1.0, adaptation_decay: 0.99, adaptation_strength: 0.0 };
+        let adaptive = AdaptiveLif { decay: 0.9, threshold: 1.0, adaptation_decay: 0.99, adaptation_strength: 0.0 };
         let lif = Lif { decay: 0.9, threshold: 1.0, reset: Reset::Subtract };
         let (mut state, mut spikes) = (LifState::rest(1), [0.0]);
         let expected: Vec<usize> = (0..500)

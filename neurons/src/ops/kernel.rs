@@ -82,10 +82,26 @@ macro_rules! kernel {
 struct Op<K>(K);
 
 kernel!(Kernel1, CustomOp1, differentiable1, forward_only1, apply_op1, apply_op1_no_bwd, (a), Option<Tensor>);
-kernel!(Kernel2, CustomOp2, differentiable2, forward_only2, apply_op2, apply_op2_no_bwd, (a, b),
-    (Option<Tensor>, Option<Tensor>));
-kernel!(Kernel3, CustomOp3, differentiable3, forward_only3, apply_op3, apply_op3_no_bwd, (a, b, c),
-    (Option<Tensor>, Option<Tensor>, Option<Tensor>));
+kernel!(
+    Kernel2,
+    CustomOp2,
+    differentiable2,
+    forward_only2,
+    apply_op2,
+    apply_op2_no_bwd,
+    (a, b),
+    (Option<Tensor>, Option<Tensor>)
+);
+kernel!(
+    Kernel3,
+    CustomOp3,
+    differentiable3,
+    forward_only3,
+    apply_op3,
+    apply_op3_no_bwd,
+    (a, b, c),
+    (Option<Tensor>, Option<Tensor>, Option<Tensor>)
+);
 
 impl<K: Kernel1> CustomOp1 for Op<K> {
     fn name(&self) -> &'static str {

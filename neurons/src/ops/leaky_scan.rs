@@ -27,7 +27,12 @@ impl Kernel3 for LeakyScan {
     fn run<T: Real>(&self, input: View<'_, T>, decay: View<'_, T>, initial: View<'_, T>) -> Result<(Vec<T>, Shape)> {
         let (batch, time, channels) = input.sequence()?;
         if decay.data.len() != channels || initial.data.len() != batch * channels {
-            bail!("leaky scan: input {:?}, decay {:?} and state {:?} don't fit", input.shape, decay.shape, initial.shape);
+            bail!(
+                "leaky scan: input {:?}, decay {:?} and state {:?} don't fit",
+                input.shape,
+                decay.shape,
+                initial.shape
+            );
         }
         let mut out = vec![T::zero(); input.data.len()];
         if !out.is_empty() {

@@ -34,7 +34,13 @@ impl Kernel2 for TemporalConvolution {
         Ok((out, x.shape.clone()))
     }
 
-    fn backward(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn backward(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let taps = weight.dim(0)?;
         let (dilation, grad) = (self.dilation, grad.contiguous()?);
         let x_grad = forward_only2(InputGradient { dilation }, &grad, weight)?;
@@ -140,7 +146,8 @@ mod tests {
             let (x, w) = (random(&[2, 11, 5], 1)?, random(&[taps, 5], 2)?);
             let kernel = w.t()?.unsqueeze(1)?.contiguous()?;
             let padding = taps / 2 * dilation;
-            let expected = x.transpose(1, 2)?.contiguous()?.conv1d(&kernel, padding, 1, dilation, 5)?.transpose(1, 2)?;
+            let expected =
+                x.transpose(1, 2)?.contiguous()?.conv1d(&kernel, padding, 1, dilation, 5)?.transpose(1, 2)?;
             let ours = temporal_convolution(&x, &w, dilation)?;
             let difference = (ours - expected)?.abs()?.max_all()?.to_scalar::<f64>()?;
             assert!(difference < 1e-12, "{taps} taps, dilation {dilation}: {difference}");

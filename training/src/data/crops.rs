@@ -98,7 +98,8 @@ fn random_equaliser(rng: &mut ChaCha8Rng, deviation_db: f64) -> [f32; BANDS] {
     let mut db = [0.0f64; BANDS];
     for k in 1..=3 {
         // Box & Muller 1958
-        let normal = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+        let normal =
+            (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos();
         let phase = std::f64::consts::TAU * rng.random::<f64>();
         for (band, db) in db.iter_mut().enumerate() {
             let x = band as f64 / (BANDS - 1) as f64;

@@ -33,8 +33,7 @@ struct MaestroRow {
 }
 
 /// File name extensions that a folder is searched for.
-const EXTENSIONS: [&str; 12] =
-    ["wav", "flac", "mp3", "ogg", "oga", "m4a", "mp4", "aac", "aif", "aiff", "caf", "wave"];
+const EXTENSIONS: [&str; 12] = ["wav", "flac", "mp3", "ogg", "oga", "m4a", "mp4", "aac", "aif", "aiff", "caf", "wave"];
 
 /// In a folder without a table, one file in this many is for validation and one for testing.
 const HELD_OUT: u32 = 20;
