@@ -48,9 +48,9 @@ pub(crate) struct Conditions<'a> {
     pub(crate) information_share: f64,
 }
 
-/// Loss of `features` (batch, frames, bands): mean |Δ| + ½ mean Δ² + the error of the frames' levels
-/// + pressure · rate + a little of mean v², where the
-/// rate is mean σ(2v), or, for the share asked for, the mean information of the events under `prior`.
+/// Loss of `features` (batch, frames, bands): mean |Δ| + ½ mean Δ², the error of the frames' levels, the pressure times
+/// the rate, and a little of mean v². The rate is mean σ(2v) or, for the share asked for, the mean information of the
+/// events under `prior`.
 ///
 /// # Errors
 /// If the shapes don't fit.

@@ -53,7 +53,7 @@ fn analyse_as(
     let spec = reader.spec().clone();
     let mut resampler = Resampler::new(spec.sample_rate, SAMPLE_RATE, spec.channels)?;
     let mut signal = match spec.channels {
-        1 => Signal::Mono(Analyzer::new()),
+        1 => Signal::Mono(Box::new(Analyzer::new())),
         _ => Signal::Stereo(Box::new(Stereo::new(right_inverted))),
     };
     let mut found = Found::default();
@@ -109,7 +109,7 @@ impl Found {
 }
 
 enum Signal {
-    Mono(Analyzer),
+    Mono(Box<Analyzer>),
     Stereo(Box<Stereo>),
 }
 
@@ -162,7 +162,9 @@ impl Stereo {
 
     fn push(&mut self, samples: &[f32], found: &mut Found) {
         let [left, right] = &mut self.channels;
-        (left.clear(), right.clear(), self.mid.clear());
+        left.clear();
+        right.clear();
+        self.mid.clear();
         for frame in samples.as_chunks::<2>().0 {
             left.push(frame[0]);
             right.push(self.right * frame[1]);

@@ -1,0 +1,102 @@
+//! A run gives the same bits in one go, in pieces, and on any number of threads; and it learns.
+
+use std::path::Path;
+
+use spiccato::network::load_model;
+use spiccato_training::data::{Corpus, find_sources, open_corpus};
+use spiccato_training::{Outcome, Trainer, TrainingConfig};
+
+/// A folder of tones whose pitch and level change every quarter of a second.
+fn write_corpus(folder: &Path) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 24_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    for file in 0..30 {
+        let mut wav = hound::WavWriter::create(folder.join(format!("{file}.wav")), spec).unwrap();
+        for n in 0..36_000u32 {
+            let note = n / 6000 + file;
+            let frequency = 110.0 * 1.2f64.powi((note * 7 % 13) as i32);
+            let level = 3000.0 + 1500.0 * f64::from(note % 5);
+            let sample = level * (std::f64::consts::TAU * frequency * f64::from(n) / 24_000.0).sin();
+            wav.write_sample(sample as i16).unwrap();
+        }
+        wav.finalize().unwrap();
+    }
+}
+
+fn corpus(folder: &Path) -> Corpus {
+    write_corpus(folder);
+    let (sources, missing) = find_sources(folder).unwrap();
+    assert!(missing.is_empty());
+    let corpus = open_corpus(&sources, &folder.join("cache"), |_, _| ()).unwrap();
+    assert!(corpus.rejected.is_empty() && !corpus.validation.is_empty());
+    corpus
+}
+
+fn config(steps: u64) -> TrainingConfig {
+    let text = format!(
+        "steps = {steps}\nbatch = 4\nframes = 16\nshards = 2\nwarm_up = 2\nvalidation_interval = 4
+        prior = {{ start = 0.2, information_ramp = [0.4, 0.6] }}
+        [network]\nbands = 256\nneurons = 24\nwidth = 16\nhidden = 24\ntaps = 3\ndilations = [1, 2]\nknots = 3"
+    );
+    TrainingConfig::from_toml(&text).unwrap()
+}
+
+/// Trains in `folder`, stopping after each of `stops`, on a number of threads; the checkpoint and the model.
+fn train(corpus: &Corpus, folder: &Path, steps: u64, stops: &[u64], threads: usize) -> (Vec<u8>, Vec<u8>) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let mut trainer = Trainer::start(config(steps), corpus, folder).unwrap();
+        for &stop in stops {
+            assert_eq!(trainer.run(corpus, |step, _| step < stop).unwrap(), Outcome::Interrupted);
+            trainer = Trainer::resume(folder).unwrap();
+            assert_eq!(trainer.step(), stop);
+        }
+        assert_eq!(trainer.run(corpus, |_, _| true).unwrap(), Outcome::Finished);
+    });
+    let read = |name| std::fs::read(folder.join(name)).unwrap();
+    (read("checkpoint.safetensors"), read("model.safetensors"))
+}
+
+#[test]
+fn a_run_is_the_same_in_pieces_and_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let run = |name, stops: &[u64], threads| train(&corpus, &folder.path().join(name), 10, stops, threads);
+    let whole = run("whole", &[], 1);
+    assert_eq!(run("pieces", &[3, 7], 1), whole);
+    assert_eq!(run("threads", &[], 2), whole);
+
+    let model = load_model(&whole.1).unwrap();
+    assert_eq!(model.network.config().neurons, 24);
+    assert!(model.prior.is_some(), "the prior is part of the model");
+    assert!(Trainer::start(config(10), &corpus, &folder.path().join("whole")).is_err(), "a run is not overwritten");
+}
+
+#[test]
+fn the_loss_falls() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let mut trainer = Trainer::start(config(120), &corpus, &folder.path().join("run")).unwrap();
+    let mut distortions = Vec::new();
+    trainer
+        .run(&corpus, |_, report| {
+            distortions.extend(report.map(|r| r.distortion_db));
+            true
+        })
+        .unwrap();
+    let (first, last) = (distortions[0], distortions[distortions.len() - 1]);
+    assert!(last < 0.6 * first, "from {first} to {last} dB");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Trainer::resume(folder.path()).is_err());
+    std::fs::write(folder.path().join("checkpoint.safetensors"), b"nonsense").unwrap();
+    let message = format!("{:#}", Trainer::resume(folder.path()).err().unwrap());
+    assert!(message.contains("not a checkpoint"), "{message}");
+}
