@@ -6,9 +6,9 @@ use super::compress::gain_of;
 use super::rate::quality_of;
 use super::{Progress, Stage};
 use crate::audio_file::{Limiter, Resampler};
-use crate::container::{Damage, Header, Reader, SideParameters};
+use crate::container::{Damage, Header, Reader, SIDE_SLOT_FRAMES, SideParameters};
 use crate::network::{EventDecoder, Model};
-use crate::signal::{BANDS, SAMPLE_RATE, StereoSlot, Synthesizer, magnitudes};
+use crate::signal::{BANDS, HOP, SAMPLE_RATE, StereoSlot, Synthesizer, magnitudes};
 use crate::{Error, Result};
 
 /// Takes the decoded audio block by block: interleaved samples, full scale ±1, in whole frames.
@@ -56,6 +56,18 @@ fn check_model(header: &Header, model: &Model) -> Result<()> {
         return Err(Error::Malformed(format!(
             "the header says {} neurons and {} Hz, but its model has {} and {SAMPLE_RATE}",
             header.neurons, header.internal_rate, config.neurons
+        )));
+    }
+    if usize::from(header.hop) != HOP {
+        return Err(Error::Unsupported(format!(
+            "the header's hop is {} samples; only {HOP} can be decoded",
+            header.hop
+        )));
+    }
+    if header.channels == 2 && u32::from(header.chunk_frames) % SIDE_SLOT_FRAMES != 0 {
+        let frames = header.chunk_frames;
+        return Err(Error::Unsupported(format!(
+            "stereo in chunks of {frames} frames; only multiples of {SIDE_SLOT_FRAMES} can be decoded"
         )));
     }
     Ok(())
