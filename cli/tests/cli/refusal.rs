@@ -29,6 +29,7 @@ fn bad_audio_is_refused_by_name_and_leaves_no_trace() {
         compress.args([&format(name), &output]);
         let message = folder.refuse(compress);
         assert!(message.contains(name) && message.contains(reason), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
         fs::write(&output, b"precious").unwrap();
         folder.refuse(compress);
     }

@@ -145,6 +145,9 @@ fn mistakes_in_the_configuration_are_named() {
         ("steps=many", "steps=many"),
         ("batch=3", "shards"),
         ("network.taps=4", "taps"),
+        ("network.neurons=0", "neurons"),
+        ("checkpoint_seconds=-1.0", "checkpoint_seconds"),
+        ("augmentation.gain_db=-1.0", "augmentation"),
         ("learning_rate=-1.0", "learning_rate"),
         ("steps", "KEY=VALUE"),
     ] {
