@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod model;
+mod output;
 mod progress;
 
 use std::process::ExitCode;
@@ -38,10 +39,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("spiccato: {error:#}");
+            eprintln!("spiccato: {}", message(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes. Some messages end with their cause already.
+fn message(error: &anyhow::Error) -> String {
+    let causes = error.chain().skip(1).map(ToString::to_string);
+    causes.fold(error.to_string(), |said, cause| if said.ends_with(&cause) { said } else { format!("{said}: {cause}") })
 }
 
 /// Whoever read our output has seen enough (`spiccato info … | head`).

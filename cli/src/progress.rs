@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use spiccato::pipeline::Stage;
 
+use crate::output::print_line;
+
 /// A bar on standard error.
 pub(crate) struct Bar(ProgressBar);
 
@@ -44,9 +46,9 @@ impl Bar {
         self.0.set_position((share.clamp(0.0, 1.0) * STEPS as f64) as u64);
     }
 
-    /// Prints a line above the bar.
+    /// Prints a line above the bar. A run goes on when nobody reads it.
     pub(crate) fn print(&self, line: &str) {
-        self.0.suspend(|| println!("{line}"));
+        let _ = self.0.suspend(|| print_line(line));
     }
 }
 

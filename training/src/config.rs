@@ -133,7 +133,8 @@ impl TrainingConfig {
     /// # Errors
     /// As [`TrainingConfig::from_toml`].
     pub fn from_toml_with(text: &str, settings: &[String]) -> Result<Self> {
-        let mut table: toml::Table = text.parse()?;
+        let mut table = toml::Table::try_from(Self::default())?;
+        merge(&mut table, text.parse()?);
         for setting in settings {
             let (key, value) = setting.split_once('=').with_context(|| format!("{setting}: expected KEY=VALUE"))?;
             let line: toml::Table = format!("{key}={value}").parse().with_context(|| setting.clone())?;
@@ -182,8 +183,17 @@ impl TrainingConfig {
             self.prior
         );
         ensure!(self.validation_interval > 0, "validation_interval must be at least 1");
-        ensure!(self.network.taps % 2 == 1, "network.taps must be odd, not {}", self.network.taps);
-        ensure!(self.network.knots >= 2, "network.knots must be at least 2, not {}", self.network.knots);
+        let seconds = self.checkpoint_seconds;
+        ensure!((0.0..=1e9).contains(&seconds), "checkpoint_seconds must be from 0 to 1e9, not {seconds}");
+        let Augmentation { gain_db, equaliser_db, noise_share, noise_db: (from, to) } = self.augmentation;
+        let decibels = |v: f64| (0.0..=100.0).contains(&v);
+        ensure!(
+            decibels(gain_db) && decibels(equaliser_db) && share(noise_share) && decibels(-from) && decibels(-to),
+            "augmentation must have decibels from 0 to 100 (below full scale for noise) and a share from 0 to 1, not {:?}",
+            self.augmentation
+        );
+        ensure!(from <= to, "augmentation.noise_db must rise, not {:?}", (from, to));
+        self.network.check()?;
         ensure!(
             self.network.bands == spiccato::signal::BANDS,
             "network.bands must be {}, not {}",
@@ -238,6 +248,9 @@ mod tests {
             ("[network]\ntaps = 4", "taps"),
             ("pressure = [3.0, 1.0]", "pressure"),
             ("learning_rate = -1.0", "-1"),
+            ("[network]\nwidth = 0", "width"),
+            ("checkpoint_seconds = -1.0", "checkpoint_seconds"),
+            ("[augmentation]\nnoise_db = [-20.0, -30.0]", "noise_db"),
         ] {
             let message = TrainingConfig::from_toml(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text}: {message}");

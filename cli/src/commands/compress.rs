@@ -12,6 +12,7 @@ use spiccato::pipeline::{CompressReport, CompressSettings, RateTarget, compress}
 use super::decompress::decode_file;
 use crate::args::CompressArgs;
 use crate::model;
+use crate::output::print_line;
 use crate::progress::Bar;
 
 /// A bitrate that is missed by more than this share is worth a word.
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &CompressArgs) -> Result<()> {
     let start = Instant::now();
     let report = compress_file(&args.input, &output, &model, &settings, args.common.quiet)?;
     if !args.common.quiet {
-        print_result(&output, &report, start.elapsed().as_secs_f64());
+        print_result(&output, &report, start.elapsed().as_secs_f64())?;
         warn_of_missed_rate(&settings, &report);
     }
     if let Some(preview) = &args.preview {
@@ -61,7 +62,7 @@ pub(crate) fn compress_file(
     Ok(report)
 }
 
-fn print_result(output: &Path, report: &CompressReport, seconds: f64) {
+fn print_result(output: &Path, report: &CompressReport, seconds: f64) -> Result<()> {
     let duration = report.header.seconds();
     let line = format!(
         "{}: {duration:.1} s in {} bytes, {:.2} kbit/s, {} events, {:.0} x real time",
@@ -73,9 +74,9 @@ fn print_result(output: &Path, report: &CompressReport, seconds: f64) {
     );
     if output == Path::new("-") {
         eprintln!("{line}");
-    } else {
-        println!("{line}");
+        return Ok(());
     }
+    print_line(line)
 }
 
 fn shown(output: &Path) -> PathBuf {

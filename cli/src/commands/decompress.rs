@@ -15,6 +15,7 @@ use spiccato::pipeline::decompress;
 
 use crate::args::{Bits, DecompressArgs};
 use crate::model;
+use crate::output::print_line;
 use crate::progress::Bar;
 
 pub(crate) fn run(args: &DecompressArgs) -> Result<()> {
@@ -35,13 +36,13 @@ pub(crate) fn run(args: &DecompressArgs) -> Result<()> {
     if !args.common.quiet && output != Path::new("-") {
         let duration = header.seconds();
         let speed = duration / start.elapsed().as_secs_f64();
-        println!(
+        print_line(format_args!(
             "{}: {duration:.1} s, {} Hz, {} channel(s), {} samples, {speed:.0} x real time",
             output.display(),
             header.sample_rate,
             header.channels,
             header.sample_count
-        );
+        ))?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::compress::compress_file;
 use super::decompress::decode_file;
 use crate::args::EvaluateArgs;
 use crate::model;
+use crate::output::print_line;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     model::use_threads(args.common.threads)?;
@@ -35,14 +36,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     for file in &args.files {
         let result = evaluate(file, &folder, &model, &settings, args.common.quiet)?;
         if !args.json {
-            print_result(&result);
+            print_result(&result)?;
         }
         results.push(result);
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
+        print_line(serde_json::to_string_pretty(&results)?)?;
     } else if results.len() > 1 {
-        print_means(&results);
+        print_means(&results)?;
     }
     Ok(())
 }
@@ -92,8 +93,8 @@ fn number(result: &Value, key: &str) -> f64 {
     result[key].as_f64().unwrap_or(f64::NAN)
 }
 
-fn print_result(result: &Value) {
-    println!(
+fn print_result(result: &Value) -> Result<()> {
+    print_line(format_args!(
         "{}: {:.1} s, {} bytes, {:.2} kbit/s, {:.0} events/s, log-mel {:.2} dB, multi-resolution {:.3}, level {:+.2} dB, \
          encoded {:.0} x, decoded {:.0} x real time",
         result["file"].as_str().unwrap_or_default(),
@@ -106,17 +107,17 @@ fn print_result(result: &Value) {
         number(result, "level_db"),
         number(result, "encode_x"),
         number(result, "decode_x"),
-    );
+    ))
 }
 
-fn print_means(results: &[Value]) {
+fn print_means(results: &[Value]) -> Result<()> {
     let mean = |key| results.iter().map(|r| number(r, key)).sum::<f64>() / results.len() as f64;
-    println!(
+    print_line(format_args!(
         "mean of {}: {:.2} kbit/s, log-mel {:.2} dB, multi-resolution {:.3}, level {:+.2} dB",
         results.len(),
         mean("kbps"),
         mean("log_mel_db"),
         mean("multi_resolution"),
         mean("level_db")
-    );
+    ))
 }

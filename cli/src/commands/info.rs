@@ -12,6 +12,7 @@ use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
 use spiccato::network::{default_model, load_model};
 
 use crate::args::InfoArgs;
+use crate::output::print_line;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let name = || args.file.display().to_string();
@@ -26,12 +27,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
         file.read_to_end(&mut bytes).with_context(name)?;
         model_facts(&bytes).with_context(name)?
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&facts)?);
-    } else {
-        print_table(&facts);
-    }
-    Ok(())
+    if args.json { print_line(serde_json::to_string_pretty(&facts)?) } else { print_table(&facts) }
 }
 
 fn is_not_a_model(path: &Path) -> bool {
@@ -112,24 +108,24 @@ fn model_facts(file: &[u8]) -> Result<Value> {
     }))
 }
 
-fn print_table(facts: &Value) {
-    let Value::Object(facts) = facts else { return };
+fn print_table(facts: &Value) -> Result<()> {
+    let Value::Object(facts) = facts else { return Ok(()) };
     let width = facts.keys().map(String::len).max().unwrap_or(0);
     for (key, value) in facts {
-        match value {
-            Value::String(text) => println!("{key:width$}  {text}"),
-            Value::Number(n) if n.is_f64() => println!("{key:width$}  {:.3}", n.as_f64().unwrap_or_default()),
-            Value::Null => println!("{key:width$}  unknown without its model"),
-            Value::Array(items) if items.is_empty() => {}
-            Value::Object(items) if items.is_empty() => {}
+        let shown = match value {
+            Value::Array(items) if items.is_empty() => continue,
+            Value::Object(items) if items.is_empty() => continue,
+            Value::String(text) => text.clone(),
+            Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
+            Value::Null => "unknown without its model".to_owned(),
             Value::Object(items) => {
-                let items: Vec<String> = items
-                    .iter()
-                    .map(|(k, v)| format!("{k}: {}", v.as_str().map_or(v.to_string(), str::to_owned)))
-                    .collect();
-                println!("{key:width$}  {}", items.join(", "));
+                let item =
+                    |(k, v): (&String, &Value)| format!("{k}: {}", v.as_str().map_or(v.to_string(), str::to_owned));
+                items.iter().map(item).collect::<Vec<_>>().join(", ")
             }
-            other => println!("{key:width$}  {other}"),
-        }
+            other => other.to_string(),
+        };
+        print_line(format_args!("{key:width$}  {shown}"))?;
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{Initial, Parameter};
+use crate::{Error, Result};
 
 /// Sizes of the network's layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ impl Default for NetworkConfig {
     }
 }
 
+/// Largest of any of the sizes: as many neurons as a file can have.
+const MAX_SIZE: usize = 4096;
+
 /// Time constants of the decoder's traces, in frames, from the fastest to the slowest channel at first.
 const TRACE_TIME_CONSTANTS: (f64, f64) = (1.0, 200.0);
 
@@ -40,6 +44,26 @@ const BRANCH_SCALE: f64 = 0.3;
 const POTENTIAL_BIAS: f32 = -1.0;
 
 impl NetworkConfig {
+    /// Checks that these are the sizes of a network, before memory is taken for it.
+    ///
+    /// # Errors
+    /// Naming the first that is out of range.
+    pub fn check(&self) -> Result<()> {
+        let Self { bands, neurons, width, hidden, taps, dilations, knots } = self;
+        let sizes = [("bands", bands), ("neurons", neurons), ("width", width), ("hidden", hidden), ("taps", taps)];
+        let dilations = dilations.iter().map(|dilation| ("dilations", dilation));
+        for (name, size) in sizes.into_iter().chain(dilations).chain([("knots", knots)]) {
+            let least = if name == "knots" { 2 } else { 1 };
+            if !(least..=MAX_SIZE).contains(size) {
+                return Err(Error::Limit(format!("network.{name} must be from {least} to {MAX_SIZE}, not {size}")));
+            }
+        }
+        if taps % 2 == 0 {
+            return Err(Error::Limit(format!("network.taps must be odd, not {taps}")));
+        }
+        Ok(())
+    }
+
     /// Frames on either side that one output frame of the encoder, or of the decoder's blocks, depends on.
     pub fn context(&self) -> usize {
         self.dilations.iter().map(|d| self.taps / 2 * d).sum()

@@ -50,6 +50,7 @@ pub fn load_model(file: &[u8]) -> Result<Model> {
     let config = metadata.metadata().as_ref().and_then(|m| m.get(CONFIG_KEY));
     let config = config.ok_or_else(|| malformed(format!("its metadata has no {CONFIG_KEY}")))?;
     let config: NetworkConfig = serde_json::from_str(config).map_err(malformed)?;
+    config.check().map_err(malformed)?;
     let mut weights = BTreeMap::new();
     let tensors = SafeTensors::deserialize(file).map_err(malformed)?;
     for (name, view) in tensors.iter().filter(|(name, _)| !name.starts_with(TENSOR_PREFIX)) {

@@ -16,6 +16,8 @@ pub(super) struct Analysed {
     pub(super) right_inverted: bool,
     /// Gain that brings the mid to the level that the network is trained for.
     pub(super) gain: f32,
+    /// Whether every sample of the mid is zero.
+    pub(super) silent: bool,
     /// Magnitudes of the mid before that gain.
     pub(super) magnitudes: Spool,
     /// What the channels differ in; empty for mono.
@@ -84,6 +86,7 @@ fn analyse_as(
         tags: spec.tags,
         right_inverted,
         gain: found.loudness.gain(),
+        silent: !found.sounds,
         magnitudes,
         slots: found.slots,
     };
@@ -96,12 +99,14 @@ struct Found {
     /// Samples per channel at the internal rate.
     samples: u64,
     loudness: Loudness,
+    sounds: bool,
     magnitudes: Vec<f32>,
     slots: Vec<StereoSlot>,
 }
 
 impl Found {
     fn spool(&mut self, spool: &mut SpoolWriter) -> Result<()> {
+        self.sounds |= self.magnitudes.iter().any(|&magnitude| magnitude > 0.0);
         spool.push(&self.magnitudes)?;
         self.magnitudes.clear();
         Ok(())

@@ -65,6 +65,9 @@ pub fn compress<W: Write>(
     };
     let correction = level::correction_db(&mut file, model, &header)?;
     header.gain = header.gain.saturating_sub((correction * GAIN_UNITS).round() as i16);
+    if file.silent {
+        header.gain = i16::MAX; // whatever the network makes of it, 128 dB less is nothing
+    }
     let mut writer = Writer::new(output, header.clone(), methods(model, header.quality))?;
     let chunks: Vec<u32> = (0..header.chunks()).collect();
     for_each_chunk(&mut file, model, &header, &chunks, |chunk, events, side| {

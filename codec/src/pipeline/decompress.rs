@@ -7,6 +7,7 @@ use super::rate::quality_of;
 use super::{Progress, Stage};
 use crate::audio_file::{Limiter, Resampler};
 use crate::container::{Damage, Header, Reader, SIDE_SLOT_FRAMES, SideParameters};
+use crate::events::EventMatrix;
 use crate::network::{EventDecoder, Model};
 use crate::signal::{BANDS, HOP, SAMPLE_RATE, StereoSlot, Synthesizer, magnitudes};
 use crate::{Error, Result};
@@ -16,7 +17,7 @@ pub type DecodedAudio<'a> = dyn FnMut(&[f32]) -> Result<()> + 'a;
 
 /// Decodes all chunks of `reader` with the model that the file was made with, and hands the audio to `sink`: exactly
 /// [`Header::sample_count`] frames at the original rate and number of channels. Returns the damage that the reader was
-/// told to skip.
+/// told to skip; chunks that it can no longer find count as without events.
 ///
 /// # Errors
 /// [`Error::ModelMismatch`] if `model` is another one, otherwise what the reader or the sink say.
@@ -34,10 +35,19 @@ pub fn decompress<R: Read>(
     let mut events = EventDecoder::new(&model.network, quality_of(header.quality))?;
     let mut sound = Sound::new(&header)?;
     let mut features = Vec::new();
+    let mut next = 0;
     while let Some(chunk) = reader.next_chunk()? {
         progress(Stage::Decoding, f64::from(chunk.number) / f64::from(header.chunks()));
         events.push(&chunk.events, &mut features)?;
         sound.add_slots(chunk.side.as_ref(), chunk.events.frames())?;
+        sound.render(&features, sink)?;
+        features.clear();
+        next = chunk.number + 1;
+    }
+    for lost in next..header.chunks() {
+        let frames = header.frames_of_chunk(lost);
+        events.push(&EventMatrix::silent(frames, header.neurons)?, &mut features)?;
+        sound.add_slots(None, frames)?;
         sound.render(&features, sink)?;
         features.clear();
     }

@@ -1,0 +1,187 @@
+//! `spiccato compress`, and that what it writes decompresses.
+
+use std::fs;
+
+use predicates::str::contains;
+
+use crate::util::{Folder, Wav, fail, format, json, music, spiccato, succeed};
+
+/// Good files of every format: sample rate, channels, frames.
+const SOUND: [(&str, (u32, u16, usize)); 19] = [
+    ("u8.wav", (44_100, 1, 2000)),
+    ("s16.wav", (44_100, 1, 2000)),
+    ("s24.wav", (44_100, 1, 2000)),
+    ("s32.wav", (44_100, 1, 2000)),
+    ("f32.wav", (44_100, 1, 2000)),
+    ("f64.wav", (44_100, 1, 2000)),
+    ("8khz.wav", (8_000, 1, 2000)),
+    ("192khz.wav", (192_000, 1, 2000)),
+    ("11025hz-stereo.wav", (11_025, 2, 2000)),
+    ("mono.aiff", (44_100, 1, 2000)),
+    ("mono.caf", (44_100, 1, 2000)),
+    ("stereo.flac", (44_100, 2, 17_640)),
+    ("stereo-alac.m4a", (44_100, 2, 17_640)),
+    ("stereo.ogg", (44_100, 2, 17_640)),
+    ("mono.mp3", (44_100, 1, 17_640)),
+    ("mono-aac.m4a", (44_100, 1, 17_640)),
+    ("one-sample.wav", (44_100, 1, 1)),
+    ("silence.wav", (44_100, 1, 4410)),
+    ("full-scale-square.wav", (44_100, 1, 2000)),
+];
+
+#[test]
+fn every_format_keeps_its_rate_channels_and_length() {
+    let folder = Folder::new();
+    let (spic, wav) = (folder.file("out.spic"), folder.file("out.wav"));
+    for (name, shape) in SOUND {
+        succeed(spiccato("compress").args([&format(name), &spic]));
+        succeed(spiccato("decompress").args([&spic, &wav]));
+        assert_eq!(Wav::read(&wav).shape(), shape, "{name}");
+    }
+}
+
+#[test]
+fn silence_stays_silent_and_full_scale_does_not_clip() {
+    let folder = Folder::new();
+    let (spic, wav) = (folder.file("out.spic"), folder.file("out.wav"));
+    let decoded = |name: &str| {
+        succeed(spiccato("compress --quality 100").args([&format(name), &spic]));
+        succeed(spiccato("decompress --bits 32f").args([&spic, &wav]));
+        Wav::read(&wav)
+    };
+    // Half a step of 16 bits.
+    assert!(decoded("silence.wav").peak() < 0.5 / 32_768.0);
+    let square = decoded("full-scale-square.wav").peak();
+    assert!(square > 0.0 && square <= 1.0, "{square}");
+}
+
+#[test]
+fn surround_needs_the_option() {
+    let folder = Folder::new();
+    let (spic, wav) = (folder.file("out.spic"), folder.file("out.wav"));
+    let message = folder.refuse(spiccato("compress").args([&format("six-channels.wav"), &spic]));
+    assert!(message.contains("six-channels.wav") && message.contains("--downmix"), "{message}");
+    succeed(spiccato("compress --downmix").args([&format("six-channels.wav"), &spic]));
+    succeed(spiccato("decompress").args([&spic, &wav]));
+    assert_eq!(Wav::read(&wav).shape(), (44_100, 2, 500));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_on_any_number_of_threads() {
+    let folder = Folder::new();
+    let (input, output) = (folder.write("in.wav", &music().wav), folder.file("out.spic"));
+    for threads in [1, 2, 3] {
+        let line = format!("compress --quality 40 --threads {threads}");
+        succeed(spiccato(&line).args([&input, &output]));
+        assert!(fs::read(&output).unwrap() == music().spic, "{threads} threads");
+    }
+    let stereo = format("stereo.flac");
+    succeed(spiccato("compress").args([&stereo, &output]));
+    let first = fs::read(&output).unwrap();
+    succeed(spiccato("compress").args([&stereo, &output]));
+    assert!(fs::read(&output).unwrap() == first);
+}
+
+#[test]
+fn pipes_are_like_files() {
+    let folder = Folder::new();
+    let piped = succeed(spiccato("compress --quality 40 - -").write_stdin(&music().wav[..]));
+    assert!(piped.stdout == music().spic);
+    // An index at the end of the file, and tags.
+    let (input, output) = (format("stereo-alac.m4a"), folder.file("out.spic"));
+    succeed(spiccato("compress --quality 40").args([&input, &output]));
+    let piped = succeed(spiccato("compress --quality 40 - -").write_stdin(fs::read(&input).unwrap()));
+    assert!(piped.stdout == fs::read(&output).unwrap());
+    succeed(spiccato("compress --quality 40 -").arg(&output).write_stdin(&music().wav[..]));
+    assert!(fs::read(&output).unwrap() == music().spic);
+
+    let message = fail(spiccato("compress -").write_stdin(&music().wav[..]), 1);
+    assert!(message.contains("output"), "{message}");
+    let message = fail(spiccato("compress - -").write_stdin(""), 1);
+    assert!(message.contains("standard input") && message.contains("empty"), "{message}");
+}
+
+#[test]
+fn the_output_has_the_name_of_the_input() {
+    let folder = Folder::new();
+    let input = folder.write("take.1.wav", &fs::read(format("s16.wav")).unwrap());
+    spiccato("compress").arg(&input).assert().success().stdout(contains("take.1.spic")).stdout(contains("kbit/s"));
+    fs::remove_file(&input).unwrap();
+    spiccato("decompress").arg(folder.file("take.1.spic")).assert().success().stdout(contains("take.1.wav"));
+    assert_eq!(Wav::read(&input).shape(), (44_100, 1, 2000));
+    assert_eq!(folder.contents().len(), 2);
+}
+
+#[test]
+fn the_preview_is_what_decompressing_gives() {
+    let folder = Folder::new();
+    let (spic, preview, wav) = (folder.file("out.spic"), folder.file("preview.wav"), folder.file("out.wav"));
+    succeed(spiccato("compress --preview").args([&preview, &format("stereo.flac"), &spic]));
+    succeed(spiccato("decompress").args([&spic, &wav]));
+    assert!(fs::read(&preview).unwrap() == fs::read(&wav).unwrap());
+    let message = fail(spiccato("compress --preview").args([&preview, &format("s16.wav")]).arg("-"), 1);
+    assert!(message.contains("--preview"), "{message}");
+}
+
+#[test]
+fn the_quality_is_stored_and_the_bitrate_reached() {
+    let folder = Folder::new();
+    let (input, spic) = (folder.write("in.wav", &music().wav), folder.file("out.spic"));
+    succeed(spiccato("compress --quality 37.5").args([&input, &spic]));
+    let quality = json(spiccato("info --json").arg(&spic))["quality"].as_f64().unwrap();
+    assert!((quality - 37.5).abs() < 0.01, "{quality}");
+
+    // Whatever this model can make of these tones: half way between its extremes is within reach.
+    let size = |quality: &str| {
+        succeed(spiccato("compress --quality").arg(quality).args([&input, &spic]));
+        fs::metadata(&spic).unwrap().len() as f64
+    };
+    let (least, most) = (size("0"), size("100"));
+    let asked = 0.5 * (least + most) * 8.0 / crate::util::MUSIC_SECONDS / 1000.0;
+    let output = succeed(spiccato("compress --bitrate").arg(asked.to_string()).args([&input, &spic]));
+    let kbps = json(spiccato("info --json").arg(&spic))["kbps"].as_f64().unwrap();
+    assert!((kbps / asked - 1.0).abs() < 0.1, "{kbps} kbit/s, {asked} asked for");
+    assert!(output.stderr.is_empty());
+
+    // Beyond its reach it says what it did.
+    let note = succeed(spiccato("compress --bitrate 900").args([&input, &spic]));
+    assert!(String::from_utf8(note.stderr).unwrap().contains("900 kbit/s were asked for"));
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for line in [
+        "",
+        "compress",
+        "compress --bitrate 3 --quality 50 in.wav",
+        "compress --bitrate 0 in.wav",
+        "compress --bitrate nan in.wav",
+        "compress --quality 101 in.wav",
+        "compress --threads 0 in.wav",
+        "compress --louder in.wav",
+        "decompress --bits 12 in.spic",
+        "train --data here",
+        "shrink in.wav",
+    ] {
+        fail(&mut spiccato(line), 2);
+    }
+    for line in ["--help", "--version", "compress --help"] {
+        assert!(!succeed(&mut spiccato(line)).stdout.is_empty());
+    }
+}
+
+#[test]
+fn quiet_means_silent_and_bars_are_for_terminals() {
+    let folder = Folder::new();
+    let (spic, wav) = (folder.file("out.spic"), folder.file("out.wav"));
+    // The rate is out of reach, which is worth a note without the option.
+    let quiet = succeed(spiccato("compress --quiet --bitrate 900 --preview").args([&wav, &format("s16.wav"), &spic]));
+    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
+    let quiet = succeed(spiccato("decompress --quiet").args([&spic, &wav]));
+    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
+
+    let loud = succeed(spiccato("compress --quality 40").args([&format("s16.wav"), &spic]));
+    assert!(loud.stdout.iter().filter(|&&byte| byte == b'\n').count() == 1 && loud.stderr.is_empty());
+    let loud = succeed(spiccato("decompress").args([&spic, &wav]));
+    assert!(loud.stdout.iter().filter(|&&byte| byte == b'\n').count() == 1 && loud.stderr.is_empty());
+}

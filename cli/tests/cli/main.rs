@@ -1,0 +1,10 @@
+//! The `spiccato` command as its users run it: what it writes, what it says, how it exits.
+
+mod compress;
+mod damage;
+mod decompress;
+mod evaluate;
+mod info;
+mod refusal;
+mod train;
+mod util;
