@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// Sizes of the network's layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
     /// Bands of the features.
     pub bands: usize,
