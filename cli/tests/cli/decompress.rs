@@ -1,6 +1,7 @@
 //! `spiccato decompress` of sound files.
 
 use std::fs;
+use std::path::Path;
 
 use crate::util::{Folder, MUSIC_RATE, MUSIC_SAMPLES, Wav, default_model, fail, json, music, spiccato, succeed};
 
@@ -58,7 +59,7 @@ fn relabelled_model() -> Vec<u8> {
 fn files_know_their_model() {
     let folder = Folder::new();
     let (input, other) = (crate::util::format("s16.wav"), folder.write("other.safetensors", &relabelled_model()));
-    let id = |path| json(spiccato("info --json").arg(path))["model"].as_str().unwrap().to_owned();
+    let id = |path: &Path| json(spiccato("info --json").arg(path))["model"].as_str().unwrap().to_owned();
     let (own, others) = (id(&default_model()), id(&other));
     assert_ne!(own, others);
 
