@@ -86,7 +86,7 @@ fn a_run_leaves_a_model_that_works() {
 
     // A second run there would overwrite the first.
     let before = fs::read(&model).unwrap();
-    let message = folder.refuse(&mut train(4, &data, &run));
+    let message = folder.refuse(train(4, &data, &run).arg("--quiet"));
     assert!(message.contains("holds a run already") && message.contains("resume"), "{message}");
     assert!(fs::read(&model).unwrap() == before);
     let message = folder.refuse(resume(&data, &run).args(["--set", "steps=8"]));
