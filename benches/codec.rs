@@ -28,7 +28,7 @@ fn parts(criterion: &mut Criterion) {
     let magnitudes = analyze(&samples);
     let mut features = Vec::new();
     log_features(&magnitudes, 1.0, &mut features);
-    let encode = || encode_events(&model.network, &features, 0..FRAMES, QUALITY).expect("the sizes fit");
+    let encode = || encode_events(&model.network, &features, 0..FRAMES, QUALITY, 0.0).expect("the sizes fit");
     let events = encode();
 
     criterion.bench_function("analysis", |b| b.iter(|| analyze(black_box(&samples))));

@@ -9,19 +9,26 @@ use super::{Network, events, quality_features};
 use crate::Result;
 use crate::events::EventMatrix;
 
-/// Events of the frames in `range` of `features` (frames × bands). For the events of a longer signal, `features` has to
+/// Events of the frames in `range` of `features` (frames × bands), at a quality and with the membrane potentials raised by
+/// `excitation`, which is 0 as the network was trained; more makes more neurons fire. For the events of a longer signal, `features` has to
 /// reach [`NetworkConfig::context`](super::NetworkConfig::context) frames beyond `range` on either side where the signal
 /// does.
 ///
 /// # Errors
 /// If the sizes don't fit the network.
-pub fn encode_events(network: &Network, features: &[f32], range: Range<usize>, quality: f32) -> Result<EventMatrix> {
+pub fn encode_events(
+    network: &Network,
+    features: &[f32],
+    range: Range<usize>,
+    quality: f32,
+    excitation: f32,
+) -> Result<EventMatrix> {
     let config = network.config();
     let frames = features.len() / config.bands;
     let features = Tensor::from_slice(features, (1, frames, config.bands), &Device::Cpu)?;
     let quality = quality_features(&[quality], config.knots)?;
     let potential = network.encoder.forward(&features, &quality)?.narrow(1, range.start, range.len())?;
-    let fired = events(&potential)?.flatten_all()?.to_vec1::<f32>()?;
+    let fired = events(&potential.affine(1.0, excitation.into())?)?.flatten_all()?.to_vec1::<f32>()?;
     let neurons = u16::try_from(config.neurons).map_err(|_| {
         crate::Error::Unsupported(format!("a network of {} neurons: at most 4096 can be stored", config.neurons))
     })?;
@@ -117,10 +124,10 @@ mod tests {
         let network = network();
         let (bands, context) = (network.config().bands, network.config().context());
         let features: Vec<f32> = (0..60 * bands).map(|i| (i as f32 * 0.7).sin() * 20.0).collect();
-        let whole = encode_events(&network, &features, 0..60, 0.3).unwrap();
+        let whole = encode_events(&network, &features, 0..60, 0.3, 0.0).unwrap();
         assert!(whole.events() > 10);
         let piece = &features[(20 - context) * bands..(40 + context) * bands];
-        let piece = encode_events(&network, piece, context..context + 20, 0.3).unwrap();
+        let piece = encode_events(&network, piece, context..context + 20, 0.3, 0.0).unwrap();
         assert_eq!(piece, whole.slice(20..40));
     }
 

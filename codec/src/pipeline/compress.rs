@@ -5,7 +5,7 @@ use std::io::Write;
 use rayon::prelude::*;
 
 use super::analysis::{Analysed, analyse};
-use super::rate::{self, RateTarget};
+use super::rate::{self, RateTarget, Setting};
 use super::{CHUNK_FRAMES, Progress, Stage, level};
 use crate::audio_file::{AudioInput, Surround};
 use crate::container::{Header, SideParameters, Summary, Tags, Writer, stored_size};
@@ -59,18 +59,19 @@ pub fn compress<W: Write>(
 ) -> Result<CompressReport> {
     let mut file = analyse(input, settings.surround, progress)?;
     let mut header = header_of(&file, model)?;
-    header.quality = match settings.target {
-        RateTarget::Quality(quality) => rate::quantise(quality),
-        RateTarget::Bitrate(kbps) => search_quality(&mut file, model, &header, kbps, progress)?,
+    let setting = match settings.target {
+        RateTarget::Quality(quality) => Setting::of_quality(quality),
+        RateTarget::Bitrate(kbps) => search_setting(&mut file, model, &header, kbps, progress)?,
     };
-    let correction = level::correction_db(&mut file, model, &header)?;
+    header.quality = setting.quality;
+    let correction = level::correction_db(&mut file, model, &header, setting.excitation)?;
     header.gain = header.gain.saturating_sub((correction * GAIN_UNITS).round() as i16);
     if file.silent {
         header.gain = i16::MAX; // whatever the network makes of it, 128 dB less is nothing
     }
     let mut writer = Writer::new(output, header.clone(), methods(model, header.quality))?;
     let chunks: Vec<u32> = (0..header.chunks()).collect();
-    for_each_chunk(&mut file, model, &header, &chunks, |chunk, events, side| {
+    for_each_chunk(&mut file, model, &header, setting.excitation, &chunks, |chunk, events, side| {
         progress(Stage::Encoding, f64::from(chunk) / f64::from(header.chunks()));
         writer.write_chunk(&events, side.as_ref())
     })?;
@@ -120,14 +121,14 @@ pub(super) fn gain_of(header: &Header) -> f32 {
     10f64.powf(f64::from(header.gain) / GAIN_UNITS / 20.0) as f32
 }
 
-/// The quality at which the whole file comes nearest to `kbps`.
-fn search_quality(
+/// The setting at which the whole file comes nearest to `kbps`.
+fn search_setting(
     file: &mut Analysed,
     model: &Model,
     header: &Header,
     kbps: f64,
     progress: &mut Progress<'_>,
-) -> Result<u16> {
+) -> Result<Setting> {
     let total = header.chunks();
     let looked_at = total.min(SEARCH_CHUNKS);
     let chunks: Vec<u32> =
@@ -137,18 +138,20 @@ fn search_quality(
     let target = kbps * 1000.0 / 8.0 * header.seconds();
     let fixed = header.stored_size()? as f64;
     let mut trial = 0.0;
-    rate::search(target, |quality| {
+    let step = rate::search(target, |step| {
         progress(Stage::RateSearch, trial / rate::TRIALS as f64);
         trial += 1.0;
+        let Setting { quality, excitation } = Setting::of_step(step);
         let header = Header { quality, ..header.clone() };
         let methods = methods(model, quality);
         let mut bytes = 0.0;
-        for_each_chunk(file, model, &header, &chunks, |_, events, side| {
+        for_each_chunk(file, model, &header, excitation, &chunks, |_, events, side| {
             bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
             Ok(())
         })?;
         Ok(fixed + bytes / share)
-    })
+    })?;
+    Ok(Setting::of_step(step))
 }
 
 /// Encodes `chunks` side by side and hands them to `sink` in their order.
@@ -156,6 +159,7 @@ pub(super) fn for_each_chunk(
     file: &mut Analysed,
     model: &Model,
     header: &Header,
+    excitation: f32,
     chunks: &[u32],
     mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
 ) -> Result<()> {
@@ -175,7 +179,7 @@ pub(super) fn for_each_chunk(
             .map(|(magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
                 log_features(&magnitudes, gain, &mut features);
-                encode_events(&model.network, &features, range, quality)
+                encode_events(&model.network, &features, range, quality, excitation)
             })
             .collect::<Result<_>>()?;
         for (&chunk, events) in group.iter().zip(encoded) {

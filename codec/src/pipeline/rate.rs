@@ -20,8 +20,36 @@ const TOLERANCE: f64 = 0.01;
 /// Trials at most.
 pub(super) const TRIALS: usize = 9;
 
+/// How much the membrane potentials are raised at most, to fire more neurons than the highest quality does by itself.
+const MAX_EXCITATION: f64 = 1.0;
+
+/// How the encoder is set: steps 0 to 65535 are the stored quality; those beyond excite the neurons at full quality,
+/// which only the encoder has to know.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Setting {
+    pub(super) quality: u16,
+    pub(super) excitation: f32,
+}
+
+/// The last step.
+const LAST_STEP: u32 = 2 * u16::MAX as u32;
+
+impl Setting {
+    pub(super) fn of_step(step: u32) -> Self {
+        let beyond = step.saturating_sub(u16::MAX.into());
+        Self {
+            quality: step.min(u16::MAX.into()) as u16,
+            excitation: (f64::from(beyond) / STEPS * MAX_EXCITATION) as f32,
+        }
+    }
+
+    pub(super) fn of_quality(quality: f64) -> Self {
+        Self { quality: quantise(quality), excitation: 0.0 }
+    }
+}
+
 /// Stored form of a quality between 0 and 1.
-pub(super) fn quantise(quality: f64) -> u16 {
+fn quantise(quality: f64) -> u16 {
     (quality.clamp(0.0, 1.0) * STEPS).round() as u16
 }
 
@@ -30,20 +58,20 @@ pub(super) fn quality_of(stored: u16) -> f32 {
     (f64::from(stored) / STEPS) as f32
 }
 
-/// Searches the stored quality for which `bytes` comes nearest to `target`, by regula falsi on the logarithm of the
-/// size, which is nearly linear in the quality. `bytes` should grow with the quality. Gives one of the ends if the
+/// Searches the step for which `bytes` comes nearest to `target`, by regula falsi on the logarithm of the size, which is
+/// nearly linear in the step. `bytes` should grow with the step. Gives one of the ends if the
 /// target is beyond it.
-pub(super) fn search(target: f64, mut bytes: impl FnMut(u16) -> Result<f64>) -> Result<u16> {
+pub(super) fn search(target: f64, mut bytes: impl FnMut(u32) -> Result<f64>) -> Result<u32> {
     let goal = target.max(1.0).ln();
-    let mut error = |quality: u16| Ok::<f64, crate::Error>(bytes(quality)?.max(1.0).ln() - goal);
+    let mut error = |step: u32| Ok::<f64, crate::Error>(bytes(step)?.max(1.0).ln() - goal);
     let mut best = (f64::INFINITY, 0);
-    let mut note = |quality: u16, error: f64| {
+    let mut note = |step: u32, error: f64| {
         if error.abs() < best.0 {
-            best = (error.abs(), quality);
+            best = (error.abs(), step);
         }
         best
     };
-    let (mut low, mut high) = ((0u16, error(0)?), (u16::MAX, 0.0));
+    let (mut low, mut high) = ((0u32, error(0)?), (LAST_STEP, 0.0));
     note(low.0, low.1);
     if low.1 >= 0.0 {
         return Ok(low.0);
@@ -57,7 +85,7 @@ pub(super) fn search(target: f64, mut bytes: impl FnMut(u16) -> Result<f64>) -> 
         let width = f64::from(high.0 - low.0);
         // Every third trial bisects, in case the curve is bent so that one end never moves.
         let share = if trial % 3 == 1 { 0.5 } else { (-low.1 / (high.1 - low.1)).clamp(0.02, 0.98) };
-        let middle = low.0 + (width * share).round() as u16;
+        let middle = low.0 + (width * share).round() as u32;
         if middle == low.0 || middle == high.0 {
             break;
         }
@@ -88,7 +116,7 @@ mod tests {
             |q| if q < 0.5 { 1000.0 + q } else { 9000.0 * q },
         ] {
             for target in [1500.0, 3000.0, 6000.0] {
-                let bytes = |stored: u16| Ok(curve(f64::from(stored) / STEPS).round());
+                let bytes = |step: u32| Ok(curve(f64::from(step) / f64::from(LAST_STEP)).round());
                 let mut trials = 0;
                 let found = search(target, |q| {
                     trials += 1;
@@ -105,9 +133,16 @@ mod tests {
 
     #[test]
     fn a_target_beyond_the_range_gives_its_end() {
-        let bytes = |stored: u16| Ok(100.0 + f64::from(stored));
+        let bytes = |step: u32| Ok(100.0 + f64::from(step));
         assert_eq!(search(10.0, bytes).unwrap(), 0);
-        assert_eq!(search(1e9, bytes).unwrap(), u16::MAX);
+        assert_eq!(search(1e9, bytes).unwrap(), LAST_STEP);
+    }
+
+    #[test]
+    fn steps_are_qualities_and_then_excitations() {
+        assert_eq!(Setting::of_step(0), Setting { quality: 0, excitation: 0.0 });
+        assert_eq!(Setting::of_step(65535), Setting { quality: 65535, excitation: 0.0 });
+        assert_eq!(Setting::of_step(LAST_STEP), Setting { quality: 65535, excitation: 1.0 });
     }
 
     #[test]
