@@ -124,10 +124,10 @@ mod tests {
         let network = network();
         let (bands, context) = (network.config().bands, network.config().context());
         let features: Vec<f32> = (0..60 * bands).map(|i| (i as f32 * 0.7).sin() * 20.0).collect();
-        let whole = encode_events(&network, &features, 0..60, 0.3, 0.0).unwrap();
+        let whole = encode_events(&network, &features, 0..60, 0.3, 1.0).unwrap();
         assert!(whole.events() > 10);
         let piece = &features[(20 - context) * bands..(40 + context) * bands];
-        let piece = encode_events(&network, piece, context..context + 20, 0.3, 0.0).unwrap();
+        let piece = encode_events(&network, piece, context..context + 20, 0.3, 1.0).unwrap();
         assert_eq!(piece, whole.slice(20..40));
     }
 
