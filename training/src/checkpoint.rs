@@ -12,8 +12,9 @@ use crate::TrainingConfig;
 use crate::optimizer::{Moments, Optimizer};
 use crate::variables::Variables;
 
-const STEP_KEY: &str = "spiccato.step";
-const CONFIG_KEY: &str = "spiccato.training";
+/// Metadata key with the number of steps on the first line and the configuration in TOML after it: one key, since the order
+/// of several would differ from file to file.
+const RUN_KEY: &str = "spiccato.run";
 
 /// Saves the run after `step` steps; a good older file is replaced only once the new one is complete.
 pub(crate) fn save(
@@ -39,8 +40,8 @@ pub(crate) fn save(
         .iter()
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>>>()?;
-    let metadata =
-        HashMap::from([(STEP_KEY.to_owned(), step.to_string()), (CONFIG_KEY.to_owned(), toml::to_string(config)?)]);
+    let run = format!("{step}\n{}", toml::to_string(config)?);
+    let metadata = HashMap::from([(RUN_KEY.to_owned(), run)]);
     let file = safetensors::serialize(views, Some(metadata))?;
     let mut out = AtomicFile::create(path)?;
     out.write_all(&file).with_context(|| path.display().to_string())?;
@@ -62,9 +63,10 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
     let file = std::fs::read(path).with_context(|| name.to_string())?;
     let (_, metadata) = SafeTensors::read_metadata(&file).with_context(|| format!("{name}: not a checkpoint"))?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
-    let entry = |key: &str| metadata.get(key).ok_or_else(|| anyhow!("{name}: not a checkpoint: it has no {key}"));
-    let config = TrainingConfig::from_toml(entry(CONFIG_KEY)?).with_context(|| name.to_string())?;
-    let step = entry(STEP_KEY)?.parse().with_context(|| format!("{name}: {STEP_KEY}"))?;
+    let run = metadata.get(RUN_KEY).and_then(|run| run.split_once('\n'));
+    let (step, config) = run.ok_or_else(|| anyhow!("{name}: not a checkpoint: it has no {RUN_KEY}"))?;
+    let config = TrainingConfig::from_toml(config).with_context(|| name.to_string())?;
+    let step = step.parse().with_context(|| format!("{name}: {RUN_KEY}"))?;
     let tensors = SafeTensors::deserialize(&file).with_context(|| name.to_string())?;
     let values = |part: &str, weight: &str, shape: &[usize]| -> Result<Vec<f32>> {
         let view =

