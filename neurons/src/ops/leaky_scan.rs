@@ -6,7 +6,7 @@ use super::kernel::{Kernel3, View, differentiable3, forward_only3};
 use crate::Real;
 use crate::dynamics::LeakyIntegrator;
 
-/// y[t] = a·y[t−1] + √(1 − a²)·u[t], for `input` u (batch, time, channels) and `decay` a (channels), each in (0, 1). The
+/// `y[t] = a·y[t−1] + √(1 − a²)·u[t]`, for `input` u (batch, time, channels) and `decay` a (channels), each in (0, 1). The
 /// integrators start from `initial` (batch, channels), a constant without gradient, or from rest.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use candle_core::{Result, Shape, Tensor, bail};
 use super::kernel::{Kernel2, Kernel3, View, differentiable2, forward_only3};
 use crate::Real;
 
-/// y[b, t, c] = table[index[b, t, c], c] for `table` (entries, channels) and whole numbers `index` (batch, time,
+/// `y[b, t, c] = table[index[b, t, c], c]` for `table` (entries, channels) and whole numbers `index` (batch, time,
 /// channels), which get no gradient.
 ///
 /// # Errors

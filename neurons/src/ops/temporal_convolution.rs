@@ -5,7 +5,7 @@ use candle_core::{Result, Shape, Tensor, bail};
 use super::kernel::{Kernel2, View, differentiable2, forward_only2};
 use crate::Real;
 
-/// y[b, t, c] = Σₖ w[k, c] · x[b, t + (k − ⌊K/2⌋)·dilation, c], zero beyond the ends, for `x` (batch, time, channels) and
+/// `y[b, t, c] = Σₖ w[k, c] · x[b, t + (k − ⌊K/2⌋)·dilation, c]`, zero beyond the ends, for `x` (batch, time, channels) and
 /// `weight` (taps, channels) with an odd number of taps.
 ///
 /// # Errors
