@@ -13,10 +13,7 @@ pub(crate) fn learning_rate(config: &TrainingConfig, step: u64) -> f64 {
 /// Sparsity pressure at `step` for a crop of `quality` (0 to 1).
 pub(crate) fn pressure(config: &TrainingConfig, step: u64, quality: f64) -> f64 {
     let (high_quality, low_quality) = config.pressure;
-    let (start, full) = config.pressure_ramp;
-    let done = step as f64 / config.steps as f64;
-    let ramp = if done >= full { 1.0 } else { ((done - start) / (full - start)).max(0.0) };
-    ramp * low_quality * (high_quality / low_quality).powf(quality)
+    ramp(config, step, config.pressure_ramp) * low_quality * (high_quality / low_quality).powf(quality)
 }
 
 /// Whether the prior learns at `step`.
@@ -26,10 +23,13 @@ pub(crate) fn prior_learns(config: &TrainingConfig, step: u64) -> bool {
 
 /// Share of the pressure that goes by the information under the prior at `step`.
 pub(crate) fn information_share(config: &TrainingConfig, step: u64) -> f64 {
-    let (start, full) = config.prior.information_ramp;
+    ramp(config, step, config.prior.information_ramp) * config.prior.information_share
+}
+
+/// 0 up to one share of the run, 1 from another on, linear between them.
+fn ramp(config: &TrainingConfig, step: u64, (start, full): (f64, f64)) -> f64 {
     let done = step as f64 / config.steps as f64;
-    let ramp = if done >= full { 1.0 } else { ((done - start) / (full - start)).max(0.0) };
-    ramp * config.prior.information_share
+    if done >= full { 1.0 } else { ((done - start) / (full - start)).max(0.0) }
 }
 
 #[cfg(test)]
