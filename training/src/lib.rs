@@ -22,6 +22,7 @@ pub mod data;
 pub mod evaluate;
 mod loss;
 mod optimizer;
+pub mod plot;
 mod prior;
 mod schedule;
 mod step;

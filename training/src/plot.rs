@@ -1,0 +1,275 @@
+//! Charts as SVG: lines and points over linear or logarithmic axes, with labelled marks.
+
+use std::ops::Range;
+
+use anyhow::{Result, anyhow, ensure};
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+/// How numbers are laid out along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal distances for equal differences.
+    Linear,
+    /// Equal distances for equal ratios; values of 0 and below are left out.
+    Logarithmic,
+}
+
+/// An axis.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// Quantity and unit.
+    pub label: String,
+    /// Layout.
+    pub scale: Scale,
+    /// From and to; from the data if `None`.
+    pub range: Option<Range<f64>>,
+}
+
+impl Axis {
+    /// A linear axis that spans the data.
+    pub fn linear(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Linear, range: None }
+    }
+
+    /// A logarithmic axis that spans the data.
+    pub fn logarithmic(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Logarithmic, range: None }
+    }
+}
+
+/// How a series is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Style {
+    /// A line through the points.
+    Line,
+    /// A line with a dot at each point.
+    LineAndDots,
+    /// Dots of this radius in pixels.
+    Dots(f64),
+}
+
+/// Points with a name.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Name in the legend; without one it isn't listed.
+    pub name: String,
+    /// (x, y).
+    pub points: Vec<(f64, f64)>,
+    /// How it is drawn.
+    pub style: Style,
+}
+
+impl Series {
+    /// A series with a dot at each point and lines between.
+    pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, style: Style::LineAndDots }
+    }
+}
+
+/// A chart.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// What it shows.
+    pub title: String,
+    /// Horizontal axis.
+    pub x: Axis,
+    /// Vertical axis.
+    pub y: Axis,
+    /// What is drawn, in the order of the legend.
+    pub series: Vec<Series>,
+    /// Points with a text beside them, (x, y, text).
+    pub marks: Vec<(f64, f64, String)>,
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+}
+
+/// Size of a chart that fits a page of text.
+pub const SIZE: (u32, u32) = (720, 440);
+
+/// Colours that colour-blind readers can tell apart (Okabe & Ito 2008), without the yellow.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(60, 60, 60),
+];
+
+impl Chart {
+    /// The chart as an SVG document.
+    ///
+    /// # Errors
+    /// If there is no point that can be drawn.
+    pub fn to_svg(&self) -> Result<String> {
+        let points = || {
+            let series = self.series.iter().flat_map(|s| &s.points).copied();
+            series.filter(|&(x, y)| drawable(x, self.x.scale) && drawable(y, self.y.scale))
+        };
+        ensure!(points().next().is_some(), "{}: nothing to draw", self.title);
+        let x = span(&self.x, points().map(|p| p.0));
+        let y = span(&self.y, points().map(|p| p.1));
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, self.size).into_drawing_area();
+            area.fill(&WHITE).map_err(failed)?;
+            match (self.x.scale, self.y.scale) {
+                (Scale::Linear, Scale::Linear) => self.draw(&area, x, y)?,
+                (Scale::Logarithmic, Scale::Linear) => self.draw(&area, x.log_scale(), y)?,
+                (Scale::Linear, Scale::Logarithmic) => self.draw(&area, x, y.log_scale())?,
+                (Scale::Logarithmic, Scale::Logarithmic) => self.draw(&area, x.log_scale(), y.log_scale())?,
+            }
+            area.present().map_err(failed)?;
+        }
+        Ok(svg)
+    }
+
+    fn draw<X, Y>(&self, area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, x: X, y: Y) -> Result<()>
+    where
+        X: AsRangedCoord<Value = f64>,
+        Y: AsRangedCoord<Value = f64>,
+        X::CoordDescType: ValueFormatter<f64>,
+        Y::CoordDescType: ValueFormatter<f64>,
+    {
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, ("sans-serif", 17))
+            .margin(12)
+            .margin_right(24)
+            .x_label_area_size(42)
+            .y_label_area_size(62)
+            .build_cartesian_2d(x, y)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .label_style(("sans-serif", 13))
+            .light_line_style(RGBColor(240, 240, 240))
+            .bold_line_style(RGBColor(215, 215, 215))
+            .x_label_formatter(&|v| number(*v))
+            .y_label_formatter(&|v| number(*v))
+            .draw()
+            .map_err(failed)?;
+        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+            let drawable = |p: &&(f64, f64)| drawable(p.0, self.x.scale) && drawable(p.1, self.y.scale);
+            let points: Vec<(f64, f64)> = series.points.iter().filter(drawable).copied().collect();
+            let name = |annotation: &mut plotters::chart::SeriesAnno<'_, SVGBackend<'_>>| {
+                if !series.name.is_empty() {
+                    annotation
+                        .label(&series.name)
+                        .legend(|(x, y)| Rectangle::new([(x, y - 2), (x + 16, y + 2)], colour.filled()));
+                }
+            };
+            if !matches!(series.style, Style::Dots(_)) {
+                name(
+                    chart
+                        .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+                        .map_err(failed)?,
+                );
+            }
+            let radius = match series.style {
+                Style::Line => continue,
+                Style::LineAndDots => 3.0,
+                Style::Dots(radius) => radius,
+            };
+            let dots = points.iter().map(|&p| Circle::new(p, radius, colour.filled()));
+            let annotation = chart.draw_series(dots).map_err(failed)?;
+            if matches!(series.style, Style::Dots(_)) {
+                name(annotation);
+            }
+        }
+        for (x, y, text) in &self.marks {
+            let mark = EmptyElement::at((*x, *y))
+                + Cross::new((0, 0), 5, BLACK.stroke_width(2))
+                + Text::new(text.clone(), (8, -14), ("sans-serif", 13));
+            chart.draw_series(std::iter::once(mark)).map_err(failed)?;
+        }
+        if self.series.iter().any(|s| !s.name.is_empty()) {
+            chart
+                .configure_series_labels()
+                .background_style(WHITE.mix(0.85))
+                .border_style(RGBColor(200, 200, 200))
+                .label_font(("sans-serif", 13))
+                .draw()
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn drawable(value: f64, scale: Scale) -> bool {
+    value.is_finite() && (scale == Scale::Linear || value > 0.0)
+}
+
+/// Range of an axis: the one asked for, or that of the data with a little air.
+fn span(axis: &Axis, values: impl Iterator<Item = f64>) -> Range<f64> {
+    if let Some(range) = &axis.range {
+        return range.clone();
+    }
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    match axis.scale {
+        Scale::Linear => {
+            let air = if high > low { 0.05 * (high - low) } else { 0.5 * low.abs().max(1.0) };
+            low - air..high + air
+        }
+        Scale::Logarithmic => low / 1.15..high * 1.15,
+    }
+}
+
+/// A number on an axis without needless digits.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if (0.001..1e6).contains(&size) {
+        let digits = (2 - size.log10().floor() as i32).clamp(0, 6) as usize;
+        let text = format!("{value:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("drawing failed: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Vec<(f64, f64)>) -> Chart {
+        Chart {
+            title: "sizes & rates".to_owned(),
+            x: Axis::logarithmic("density"),
+            y: Axis::linear("bytes"),
+            series: vec![Series::new("ours", points)],
+            marks: vec![(1.0, 2.0, "cross-over".to_owned())],
+            size: SIZE,
+        }
+    }
+
+    #[test]
+    fn names_labels_and_one_dot_for_each_drawable_point_are_in_the_document() {
+        let svg = chart(vec![(0.1, 1.0), (1.0, 2.0), (0.0, 3.0), (f64::NAN, 1.0)]).to_svg().unwrap();
+        for text in ["sizes &amp; rates", "density", "bytes", "ours", "cross-over"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert_eq!(svg.matches("<circle").count(), 2);
+    }
+
+    #[test]
+    fn a_chart_without_points_is_refused() {
+        assert!(chart(vec![(-1.0, 1.0)]).to_svg().is_err());
+    }
+
+    #[test]
+    fn numbers_have_the_digits_they_need() {
+        assert_eq!(
+            ["0", "0.05", "2", "2.5", "1500", "2.0e6"].to_vec(),
+            [0.0, 0.05, 2.0, 2.5, 1500.0, 2e6].map(number).to_vec()
+        );
+    }
+}
