@@ -1,26 +1,36 @@
 //! Checkpoints: everything that a run needs to go on bit for bit, in one safetensors file.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 use spiccato::atomic_file::AtomicFile;
-use std::io::Write;
 
 use crate::TrainingConfig;
 use crate::optimizer::{Moments, Optimizer};
 use crate::variables::Variables;
 
-/// Metadata key with the number of steps on the first line and the configuration in TOML after it: one key, since the order
-/// of several would differ from file to file.
+/// Metadata key with the progress in JSON on the first line and the configuration in TOML after it: one key, since the
+/// order of several would differ from file to file.
 const RUN_KEY: &str = "spiccato.run";
 
-/// Saves the run after `step` steps; a good older file is replaced only once the new one is complete.
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct RunProgress {
+    /// Steps done.
+    pub(crate) step: u64,
+    /// Lowest objective in a validation so far.
+    pub(crate) best: Option<f64>,
+}
+
+/// Saves the run; a good older file is replaced only once the new one is complete.
 pub(crate) fn save(
     path: &Path,
     config: &TrainingConfig,
-    step: u64,
+    progress: RunProgress,
     variables: &Variables,
     optimizer: &Optimizer,
 ) -> Result<()> {
@@ -40,7 +50,7 @@ pub(crate) fn save(
         .iter()
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>>>()?;
-    let run = format!("{step}\n{}", toml::to_string(config)?);
+    let run = format!("{}\n{}", serde_json::to_string(&progress)?, toml::to_string(config)?);
     let metadata = HashMap::from([(RUN_KEY.to_owned(), run)]);
     let file = safetensors::serialize(views, Some(metadata))?;
     let mut out = AtomicFile::create(path)?;
@@ -52,7 +62,7 @@ pub(crate) fn save(
 /// A run as it was saved.
 pub(crate) struct Checkpoint {
     pub(crate) config: TrainingConfig,
-    pub(crate) step: u64,
+    pub(crate) progress: RunProgress,
     pub(crate) variables: Variables,
     pub(crate) optimizer: Optimizer,
 }
@@ -64,9 +74,9 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
     let (_, metadata) = SafeTensors::read_metadata(&file).with_context(|| format!("{name}: not a checkpoint"))?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
     let run = metadata.get(RUN_KEY).and_then(|run| run.split_once('\n'));
-    let (step, config) = run.ok_or_else(|| anyhow!("{name}: not a checkpoint: it has no {RUN_KEY}"))?;
+    let (progress, config) = run.ok_or_else(|| anyhow!("{name}: not a checkpoint: it has no {RUN_KEY}"))?;
     let config = TrainingConfig::from_toml(config).with_context(|| name.to_string())?;
-    let step = step.parse().with_context(|| format!("{name}: {RUN_KEY}"))?;
+    let progress = serde_json::from_str(progress).with_context(|| format!("{name}: {RUN_KEY}"))?;
     let tensors = SafeTensors::deserialize(&file).with_context(|| name.to_string())?;
     let values = |part: &str, weight: &str, shape: &[usize]| -> Result<Vec<f32>> {
         let view =
@@ -91,5 +101,5 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
         moments.insert(weight.clone(), state);
         weights.insert(weight.clone(), (shape.clone(), values("weight", &weight, &shape)?));
     }
-    Ok(Checkpoint { config, step, variables: Variables::from_values(weights)?, optimizer: Optimizer { moments } })
+    Ok(Checkpoint { config, progress, variables: Variables::from_values(weights)?, optimizer: Optimizer { moments } })
 }

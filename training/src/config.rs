@@ -4,6 +4,8 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use spiccato::network::NetworkConfig;
 
+use crate::bottleneck::BottleneckConfig;
+
 /// A training run. Every field has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +38,12 @@ pub struct TrainingConfig {
     pub pressure: (f64, f64),
     /// Shares of the run at which the pressure starts to rise from zero and at which it is full.
     pub pressure_ramp: (f64, f64),
+    /// Bitrates in kbit/s, at quality 0 and at quality 1, that the pressure is to lead to; between them the logarithm is
+    /// linear in the quality. Without them the pressure stays as it is set. They count once the information under the
+    /// prior does.
+    pub target_kbps: Option<(f64, f64)>,
+    /// What stands between encoder and decoder.
+    pub bottleneck: BottleneckConfig,
     /// Steps between validations.
     pub validation_interval: u64,
     /// Seconds between checkpoints.
@@ -102,6 +110,8 @@ impl Default for TrainingConfig {
             averaging: 0.998,
             pressure: (0.8, 9.0),
             pressure_ramp: (0.03, 0.35),
+            target_kbps: None,
+            bottleneck: BottleneckConfig::default(),
             validation_interval: 200,
             checkpoint_seconds: 180.0,
             prior: PriorConfig::default(),
@@ -112,10 +122,14 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// Every parameter of a run: the network's and its prior's.
+    /// Every parameter of a run: the network's, and those of its bottleneck and prior.
     pub(crate) fn parameters(&self) -> Vec<spiccato::network::Parameter> {
         let mut parameters = self.network.parameters();
-        parameters.extend(crate::prior::parameters(&self.network));
+        parameters.extend(self.bottleneck.parameters(&self.network));
+        if self.bottleneck == BottleneckConfig::Events {
+            parameters.extend(crate::prior::parameters(&self.network));
+            parameters.extend(crate::rate::parameters(&self.network));
+        }
         parameters
     }
 
@@ -182,6 +196,14 @@ impl TrainingConfig {
             "prior must start before the information counts, with shares from 0 to 1, not {:?}",
             self.prior
         );
+        if let Some((low, high)) = self.target_kbps {
+            ensure!(
+                0.0 < low && low <= high && high <= 1e3,
+                "target_kbps must be two bitrates from above 0 to 1000, rising, not {:?}",
+                (low, high)
+            );
+        }
+        self.bottleneck.check()?;
         ensure!(self.validation_interval > 0, "validation_interval must be at least 1");
         let seconds = self.checkpoint_seconds;
         ensure!((0.0..=1e9).contains(&seconds), "checkpoint_seconds must be from 0 to 1e9, not {seconds}");
@@ -250,6 +272,9 @@ mod tests {
             ("learning_rate = -1.0", "-1"),
             ("[network]\nwidth = 0", "width"),
             ("checkpoint_seconds = -1.0", "checkpoint_seconds"),
+            ("target_kbps = [3.0, 1.0]", "target_kbps"),
+            ("bottleneck = { vector = { entries = 100 } }", "100"),
+            ("bottleneck = \"none\"", "none"),
             ("[augmentation]\nnoise_db = [-20.0, -30.0]", "noise_db"),
         ] {
             let message = TrainingConfig::from_toml(text).unwrap_err().to_string();

@@ -4,6 +4,8 @@
 //!
 //! - [`config`]: the description of a run, in TOML.
 //! - [`data`]: finding files, their decoded form on disk, random crops as features.
+//! - [`baseline`]: a trained quantiser as a codec, to compare with.
+//! - [`bottleneck`]: sparse events, and the quantisers that they are compared with.
 //! - [`trainer`]: a run in its folder, with log, checkpoints and the model file.
 //! - [`evaluate`]: distances between decoded and original audio.
 //!
@@ -16,14 +18,18 @@
 //! changes a bit on the same machine and build.
 #![forbid(unsafe_code)]
 
+pub mod baseline;
+pub mod bottleneck;
 mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod evaluate;
+mod log;
 mod loss;
 mod optimizer;
 pub mod plot;
 mod prior;
+mod rate;
 mod schedule;
 mod step;
 pub mod trainer;
@@ -31,4 +37,5 @@ mod validation;
 mod variables;
 
 pub use config::TrainingConfig;
-pub use trainer::{Outcome, Report, Trainer};
+pub use trainer::{Outcome, Report, Trainer, check_vacant};
+pub use validation::Validation;

@@ -5,19 +5,30 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use spiccato::network::{Network, quality_features};
+use spiccato::network::{Network, Parameters, quality_features};
 
 use crate::TrainingConfig;
 use crate::data::{Clip, Draw, crops};
-use crate::loss::{Conditions, loss};
+use crate::bottleneck::{self, Bottleneck, BottleneckConfig, Statistics};
+use crate::loss::{AutoEncoder, Conditions, loss};
 use crate::optimizer::{Optimizer, StepSettings};
 use crate::prior::{self, Prior};
-use crate::schedule;
 use crate::variables::Variables;
+use crate::{rate, schedule};
 
-/// Weights that describe the data and are not learned.
+/// Whether a value is not learned by gradients: the features' statistics, codebooks, the control of the rate.
 pub(crate) fn is_fixed(name: &str) -> bool {
-    name.starts_with("features.")
+    ["features.", bottleneck::PREFIX, rate::PREFIX].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The network and what belongs to it after `step` steps, on these weights.
+pub(crate) fn auto_encoder(config: &TrainingConfig, step: u64, weights: &dyn Parameters) -> Result<AutoEncoder> {
+    let with_prior = config.bottleneck == BottleneckConfig::Events && schedule::prior_learns(config, step);
+    Ok(AutoEncoder {
+        network: Network::new(&config.network, weights)?,
+        bottleneck: Bottleneck::new(config.bottleneck, &config.network, weights)?,
+        prior: if with_prior { Some(Prior::new(&config.network, weights)?) } else { None },
+    })
 }
 
 /// What a step reports.
@@ -32,6 +43,16 @@ pub(crate) struct StepReport {
 
 type Gradients = BTreeMap<String, Vec<f32>>;
 
+/// What a shard finds.
+struct Shard {
+    report: StepReport,
+    gradients: Gradients,
+    statistics: Vec<Statistics>,
+    qualities: Vec<f32>,
+    /// Information of a frame under the prior in bits, for each crop.
+    bits_per_frame: Vec<f64>,
+}
+
 /// Does step number `step`. The result depends on the arguments alone, not on the number of threads.
 pub(crate) fn train_step(
     config: &TrainingConfig,
@@ -41,19 +62,28 @@ pub(crate) fn train_step(
     step: u64,
 ) -> Result<StepReport> {
     let shard_size = config.batch / config.shards;
-    let shards: Vec<(StepReport, Gradients)> = (0..config.shards)
+    let shards: Vec<Shard> = (0..config.shards)
         .into_par_iter()
         .map(|shard| differentiate(config, clips, variables, step, shard * shard_size..(shard + 1) * shard_size))
         .collect::<Result<_>>()?;
     let scale = 1.0 / config.shards as f64;
     let mut report = StepReport::default();
-    for (part, _) in &shards {
+    for Shard { report: part, .. } in &shards {
         report.loss += scale * part.loss;
         report.distortion_db += scale * part.distortion_db;
         report.events_per_frame += scale * part.events_per_frame;
         report.bits_per_frame += scale * part.bits_per_frame;
     }
-    let sum = mean_gradients(shards.into_iter().map(|(_, gradients)| gradients).collect(), scale as f32);
+    let mut gradients = Vec::with_capacity(shards.len());
+    let mut statistics = Vec::with_capacity(shards.len());
+    let (mut qualities, mut bits_per_frame) = (Vec::new(), Vec::new());
+    for shard in shards {
+        gradients.push(shard.gradients);
+        statistics.push(shard.statistics);
+        qualities.extend(shard.qualities);
+        bits_per_frame.extend(shard.bits_per_frame);
+    }
+    let sum = mean_gradients(gradients, scale as f32);
     report.gradient_norm = optimizer.step(
         variables,
         &sum,
@@ -65,6 +95,10 @@ pub(crate) fn train_step(
             averaging: config.averaging,
         },
     )?;
+    bottleneck::update(variables, &statistics, config.seed, step)?;
+    if let Some(target) = config.target_kbps.filter(|_| schedule::information_share(config, step) > 0.0) {
+        rate::follow(&config.network, variables, target, &qualities, &bits_per_frame)?;
+    }
     Ok(report)
 }
 
@@ -86,24 +120,23 @@ fn differentiate(
     variables: &Variables,
     step: u64,
     places: std::ops::Range<usize>,
-) -> Result<(StepReport, Gradients)> {
+) -> Result<Shard> {
     let draw = Draw { seed: config.seed, step, batch: config.batch, places, frames: config.frames };
     let batch = crops(clips, &draw, &config.augmentation)?;
     let quality = quality_features(&batch.qualities, config.network.knots)?;
-    let pressure = batch.qualities.iter().map(|&q| schedule::pressure(config, step, f64::from(q)) as f32);
-    let pressure = Tensor::from_vec(pressure.collect::<Vec<f32>>(), batch.qualities.len(), &Device::Cpu)?;
-
-    let network = Network::new(&config.network, variables)?;
-    let prior = match schedule::prior_learns(config, step) {
-        true => Some(Prior::new(&config.network, variables)?),
-        false => None,
+    let pressure = pressures(config, step, variables, &batch.qualities)?;
+    let pressure = Tensor::from_vec(pressure, batch.qualities.len(), &Device::Cpu)?;
+    let model = auto_encoder(config, step, variables)?;
+    let conditions = Conditions {
+        qualities: &batch.qualities,
+        quality: &quality,
+        pressure: &pressure,
+        information_share: schedule::information_share(config, step),
     };
-    let information_share = schedule::information_share(config, step);
-    let conditions = Conditions { quality: &quality, pressure: &pressure, information_share };
-    let loss = loss(&network, prior.as_ref(), &batch.features, &conditions)?;
+    let loss = loss(&model, &batch.features, &conditions)?;
     let store = loss.total.backward()?;
     let mut gradients = Gradients::new();
-    let learned = |name: &str| !is_fixed(name) && (prior.is_some() || !prior::owns(name));
+    let learned = |name: &str| !is_fixed(name) && (model.prior.is_some() || !prior::owns(name));
     for (name, variable) in variables.iter().filter(|(name, _)| learned(name)) {
         let gradient = store.get(variable).ok_or_else(|| anyhow!("weight {name} has no gradient"))?;
         gradients.insert(name.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);
@@ -112,8 +145,24 @@ fn differentiate(
         loss: f64::from(loss.total.to_scalar::<f32>()?),
         distortion_db: loss.distortion_db,
         events_per_frame: loss.events_per_frame,
-        bits_per_frame: loss.bits_per_frame,
+        bits_per_frame: loss.bits_per_frame.iter().sum::<f64>() / batch.qualities.len() as f64,
         gradient_norm: 0.0,
     };
-    Ok((report, gradients))
+    let (qualities, bits_per_frame) = (batch.qualities, loss.bits_per_frame);
+    Ok(Shard { report, gradients, statistics: loss.statistics, qualities, bits_per_frame })
+}
+
+/// The pressure on crops of these qualities: that of the schedule, moved by the control of the rate.
+pub(crate) fn pressures(
+    config: &TrainingConfig,
+    step: u64,
+    weights: &dyn Parameters,
+    qualities: &[f32],
+) -> Result<Vec<f32>> {
+    let scheduled = qualities.iter().map(|&q| schedule::pressure(config, step, f64::from(q)));
+    if config.target_kbps.is_none() || config.bottleneck != BottleneckConfig::Events {
+        return Ok(scheduled.map(|p| p as f32).collect());
+    }
+    let multipliers = rate::multipliers(&config.network, weights, qualities)?;
+    Ok(scheduled.zip(multipliers).map(|(p, m)| (p * m) as f32).collect())
 }

@@ -1,4 +1,10 @@
-//! A training run in its folder: configuration, log, checkpoints, model.
+//! A training run in its folder:
+//!
+//! - `config.toml`: the configuration.
+//! - `checkpoint.safetensors`: everything that is needed to go on, saved every few minutes and at the end.
+//! - `model.safetensors`: the averaged weights of that moment, as the codec reads them.
+//! - `best.safetensors`: those of the validation with the lowest objective.
+//! - `log.csv`, and `distortion.svg` and `rate.svg` drawn from it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,17 +14,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use spiccato::atomic_file::AtomicFile;
-use spiccato::network::{Network, save_model};
+use spiccato::network::save_model;
 use spiccato::signal::{HOP, SAMPLE_RATE};
 
-use crate::checkpoint;
+use crate::bottleneck::{self, BottleneckConfig};
+use crate::checkpoint::{self, RunProgress};
 use crate::data::{Clip, Corpus, Draw, crops};
+use crate::log::{Log, Row};
 use crate::optimizer::Optimizer;
-use crate::prior::{self, Prior};
-use crate::step::{StepReport, train_step};
-use crate::validation::{Validation, validate};
+use crate::step::{StepReport, auto_encoder, pressures, train_step};
+use crate::validation::{QUALITIES, Validation, validate};
 use crate::variables::Variables;
-use crate::{TrainingConfig, schedule};
+use crate::{TrainingConfig, prior, rate, schedule};
 
 /// Batches that the features' statistics are taken from.
 const STATISTICS_BATCHES: u64 = 4;
@@ -27,7 +34,7 @@ const STATISTICS_BATCHES: u64 = 4;
 pub struct Trainer {
     config: TrainingConfig,
     folder: PathBuf,
-    step: u64,
+    progress: RunProgress,
     variables: Variables,
     optimizer: Optimizer,
 }
@@ -68,15 +75,14 @@ impl Trainer {
     /// If the folder holds a run, can't be written, or the data can't be read.
     pub fn start(config: TrainingConfig, corpus: &Corpus, folder: &Path) -> Result<Self> {
         config.validate()?;
-        let checkpoint = folder.join(CHECKPOINT);
-        ensure!(!checkpoint.exists(), "{} holds a run already: resume it or choose another folder", folder.display());
+        check_vacant(folder)?;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         std::fs::write(folder.join("config.toml"), toml::to_string(&config)?)
             .with_context(|| folder.display().to_string())?;
         let variables = Variables::initial(config.parameters(), config.seed)?;
         set_statistics(&config, &corpus.train, &variables)?;
         let optimizer = Optimizer::new(&variables)?;
-        Ok(Self { config, folder: folder.to_owned(), step: 0, variables, optimizer })
+        Ok(Self { config, folder: folder.to_owned(), progress: RunProgress::default(), variables, optimizer })
     }
 
     /// Goes on with the run in `folder` from its last checkpoint, bit for bit.
@@ -88,7 +94,7 @@ impl Trainer {
         Ok(Self {
             config: saved.config,
             folder: folder.to_owned(),
-            step: saved.step,
+            progress: saved.progress,
             variables: saved.variables,
             optimizer: saved.optimizer,
         })
@@ -101,7 +107,7 @@ impl Trainer {
 
     /// Steps done.
     pub fn step(&self) -> u64 {
-        self.step
+        self.progress.step
     }
 
     /// Trains to the end, or until `report` answers false; it is called after every step, with a report every
@@ -110,15 +116,17 @@ impl Trainer {
     /// # Errors
     /// If a step fails (the last checkpoint stays) or a file can't be written.
     pub fn run(&mut self, corpus: &Corpus, mut report: impl FnMut(u64, Option<&Report>) -> bool) -> Result<Outcome> {
-        let mut since = Progress::new(self.step);
+        let mut since = Interval::new(self.step());
         let mut saved = Instant::now();
-        while self.step < self.config.steps {
-            let step = train_step(&self.config, &corpus.train, &self.variables, &mut self.optimizer, self.step)?;
-            self.step += 1;
+        while self.step() < self.config.steps {
+            let step = self.progress.step;
+            let step = train_step(&self.config, &corpus.train, &self.variables, &mut self.optimizer, step)
+                .with_context(|| format!("the run stopped; {} is as it was last saved", self.folder.display()))?;
+            self.progress.step += 1;
             since.add(&step);
-            let full = self.step.is_multiple_of(self.config.validation_interval) || self.step == self.config.steps;
+            let full = self.step().is_multiple_of(self.config.validation_interval) || self.step() == self.config.steps;
             let summary = if full { Some(self.summarise(&mut since, corpus)?) } else { None };
-            let go_on = report(self.step, summary.as_ref());
+            let go_on = report(self.step(), summary.as_ref());
             if !go_on || saved.elapsed() > Duration::from_secs_f64(self.config.checkpoint_seconds) {
                 self.save()?;
                 saved = Instant::now();
@@ -133,112 +141,103 @@ impl Trainer {
 
     /// Saves the checkpoint and, beside it, the averaged weights as a model file.
     fn save(&self) -> Result<()> {
-        checkpoint::save(&self.folder.join(CHECKPOINT), &self.config, self.step, &self.variables, &self.optimizer)?;
-        let path = self.folder.join(MODEL);
-        let mut weights = self.averaged()?;
-        let prior = match schedule::prior_learns(&self.config, self.step) {
-            true => Some(prior::quantise(&self.config.network, &weights)?),
-            false => None,
-        };
-        weights.retain(|name, _| !prior::owns(name));
-        let mut file = AtomicFile::create(&path)?;
-        file.write_all(&save_model(&self.config.network, &weights, prior.as_ref())?)
-            .with_context(|| path.display().to_string())?;
-        file.commit()?;
-        Ok(())
+        let path = self.folder.join(CHECKPOINT);
+        checkpoint::save(&path, &self.config, self.progress, &self.variables, &self.optimizer)?;
+        self.save_model(MODEL)
     }
 
-    fn averaged(&self) -> Result<BTreeMap<String, Tensor>> {
-        let averages = self.variables.iter().map(|(name, variable)| {
-            let values = match self.optimizer.moments.get(name) {
-                Some(state) if !crate::step::is_fixed(name) => state.average.clone(),
-                _ => variable.flatten_all()?.to_vec1::<f32>()?,
-            };
-            Ok((name.to_owned(), Tensor::from_vec(values, variable.shape(), &Device::Cpu)?))
-        });
-        averages.collect()
+    /// Saves the averaged weights as a model file.
+    fn save_model(&self, name: &str) -> Result<()> {
+        let mut weights = averaged(&self.variables, &self.optimizer)?;
+        let with_prior =
+            self.config.bottleneck == BottleneckConfig::Events && schedule::prior_learns(&self.config, self.step());
+        let prior = if with_prior { Some(prior::quantise(&self.config.network, &weights)?) } else { None };
+        let elsewhere = [bottleneck::PREFIX, rate::PREFIX];
+        weights.retain(|name, _| !prior::owns(name) && !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
+        write(&self.folder.join(name), &save_model(&self.config.network, &weights, prior.as_ref())?)
     }
 
-    fn summarise(&self, since: &mut Progress, corpus: &Corpus) -> Result<Report> {
+    fn summarise(&mut self, since: &mut Interval, corpus: &Corpus) -> Result<Report> {
         let crop_seconds = (self.config.batch * self.config.frames * HOP) as f64 / f64::from(SAMPLE_RATE);
         let frame_rate = f64::from(SAMPLE_RATE) / HOP as f64;
-        let steps = (self.step - since.from).max(1) as f64;
+        let steps = (self.step() - since.from).max(1) as f64;
         let speed = steps * crop_seconds / since.start.elapsed().as_secs_f64();
-        let averaged = self.averaged()?;
-        let network = Network::new(&self.config.network, &averaged)?;
-        let prior = match schedule::prior_learns(&self.config, self.step) {
-            true => Some(Prior::new(&self.config.network, &averaged)?),
-            false => None,
-        };
+        let averaged = averaged(&self.variables, &self.optimizer)?;
+        let model = auto_encoder(&self.config, self.step(), &averaged)?;
+        // The pressure of the end, so that objectives can be compared over the run.
+        let pressures = pressures(&self.config, self.config.steps, &self.variables, &QUALITIES)?;
+        let validation = validate(&model, &pressures, &corpus.validation)?;
         let report = Report {
-            step: self.step,
+            step: self.step(),
             loss: since.sum.loss / steps,
             distortion_db: since.sum.distortion_db / steps,
             kbps: since.sum.bits_per_frame / steps * frame_rate / 1000.0,
             events_per_second: since.sum.events_per_frame / steps * frame_rate,
             speed,
-            validation: validate(&network, prior.as_ref(), &corpus.validation)?,
+            validation,
         };
-        self.log(&report, since.sum.gradient_norm / steps)?;
-        *since = Progress::new(self.step);
+        let mut log = Log::open(&self.folder)?;
+        log.append(&Row {
+            report: &report,
+            gradient_norm: since.sum.gradient_norm / steps,
+            learning_rate: schedule::learning_rate(&self.config, self.step()),
+        })?;
+        log.draw()?;
+        let objectives: Option<Vec<f64>> = report.validation.iter().map(|v| v.objective).collect();
+        if let Some(objective) = objectives.filter(|o| !o.is_empty() && !corpus.validation.is_empty()) {
+            let objective = objective.iter().sum::<f64>() / objective.len() as f64;
+            if self.progress.best.is_none_or(|best| objective < best) {
+                self.progress.best = Some(objective);
+                self.save_model(BEST)?;
+            }
+        }
+        *since = Interval::new(self.step());
         Ok(report)
-    }
-
-    /// Appends the report to the run's `log.csv`.
-    fn log(&self, report: &Report, gradient_norm: f64) -> Result<()> {
-        let path = self.folder.join("log.csv");
-        let new = !path.exists();
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let mut out = csv::Writer::from_writer(file.with_context(|| path.display().to_string())?);
-        if new {
-            out.write_record([
-                "step",
-                "loss",
-                "distortion_db",
-                "events_per_second",
-                "gradient_norm",
-                "learning_rate",
-                "speed",
-                "kbps",
-                "quality",
-                "validation_distortion_db",
-                "validation_events_per_second",
-                "validation_static_kbps",
-                "validation_kbps",
-            ])?;
-        }
-        for v in &report.validation {
-            out.write_record([
-                report.step.to_string(),
-                format!("{:.5}", report.loss),
-                format!("{:.4}", report.distortion_db),
-                format!("{:.1}", report.events_per_second),
-                format!("{gradient_norm:.4}"),
-                format!("{:.3e}", schedule::learning_rate(&self.config, report.step)),
-                format!("{:.1}", report.speed),
-                format!("{:.3}", report.kbps),
-                format!("{:.2}", v.quality),
-                format!("{:.4}", v.distortion_db),
-                format!("{:.1}", v.events_per_second),
-                format!("{:.3}", v.static_kbps),
-                format!("{:.3}", v.kbps),
-            ])?;
-        }
-        out.flush().with_context(|| path.display().to_string())
     }
 }
 
-/// Names of the files in a run's folder.
-const CHECKPOINT: &str = "checkpoint.safetensors";
-const MODEL: &str = "model.safetensors";
+/// Checks that `folder` holds no run yet.
+///
+/// # Errors
+/// If it does.
+pub fn check_vacant(folder: &Path) -> Result<()> {
+    let checkpoint = folder.join(CHECKPOINT);
+    ensure!(!checkpoint.exists(), "{} holds a run already: resume it or choose another folder", folder.display());
+    Ok(())
+}
 
-struct Progress {
+/// The averaged weights; values that are not learned by gradients as they are.
+pub(crate) fn averaged(variables: &Variables, optimizer: &Optimizer) -> Result<BTreeMap<String, Tensor>> {
+    let averages = variables.iter().map(|(name, variable)| {
+        let values = match optimizer.moments.get(name) {
+            Some(state) if !crate::step::is_fixed(name) => state.average.clone(),
+            _ => variable.flatten_all()?.to_vec1::<f32>()?,
+        };
+        Ok((name.to_owned(), Tensor::from_vec(values, variable.shape(), &Device::Cpu)?))
+    });
+    averages.collect()
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(content).with_context(|| path.display().to_string())?;
+    file.commit()?;
+    Ok(())
+}
+
+/// Names of the files in a run's folder.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+const MODEL: &str = "model.safetensors";
+const BEST: &str = "best.safetensors";
+
+/// Sums since the last report.
+struct Interval {
     from: u64,
     start: Instant,
     sum: StepReport,
 }
 
-impl Progress {
+impl Interval {
     fn new(from: u64) -> Self {
         Self { from, start: Instant::now(), sum: StepReport::default() }
     }
