@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Train a model on a folder of audio or a dataset laid out as MAESTRO
     Train(TrainArgs),
+    /// Code audio with a trained quantiser, to compare events with
+    #[command(subcommand)]
+    Baseline(BaselineCommand),
 }
 
 /// Bitrate or quality: one of them.
@@ -156,6 +159,37 @@ pub(crate) struct TrainArgs {
     /// Threads to use [default: all cores]. The result doesn't depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+/// What to do with a baseline: a run of `spiccato train` with another bottleneck than events.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineCommand {
+    /// Code an audio file of up to ten minutes, its channels mixed to one
+    Compress {
+        /// Folder of the run
+        run: PathBuf,
+        /// Audio file
+        input: PathBuf,
+        /// Coded file
+        output: PathBuf,
+        /// Kilobits per second of the symbols before entropy coding; the nearest step of the run is taken
+        #[arg(short, long, value_name = "KBPS", value_parser = positive, default_value = "3")]
+        bitrate: f64,
+    },
+    /// Decode to a WAV file of one channel at 24 kHz
+    Decompress {
+        /// Folder of the run
+        run: PathBuf,
+        /// Coded file
+        input: PathBuf,
+        /// WAV file
+        output: PathBuf,
+    },
+    /// Print the bitrates that a run was trained for, in kbit/s
+    Bitrates {
+        /// Folder of the run
+        run: PathBuf,
+    },
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Info(args) => commands::info::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Train(args) => commands::train::run(&args),
+        Command::Baseline(command) => commands::baseline::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -102,7 +102,8 @@ impl Baseline {
         let decoded = analyze(&self.render(&symbols, step, gain, samples.len())?);
         let power = |bands: &[f32]| bands.iter().map(|&m| f64::from(m) * f64::from(m)).sum::<f64>();
         let (original, rendered) = (power(&bands), power(&decoded));
-        let correction = if original > 0.0 && rendered > 0.0 { (original / rendered).sqrt().clamp(0.5, 2.0) } else { 1.0 };
+        let correction =
+            if original > 0.0 && rendered > 0.0 { (original / rendered).sqrt().clamp(0.5, 2.0) } else { 1.0 };
         let alphabet = self.config.bottleneck.alphabet(&self.config.network, step);
         let packed = pack(&symbols, alphabet.values);
         let candidates = [
@@ -352,9 +353,8 @@ mod tests {
     #[test]
     fn the_range_coder_finds_the_frequencies() {
         // One symbol in eight is 1, the others 0, in one place; the other place is constant.
-        let symbols: Vec<u16> = (0..20_000u64)
-            .flat_map(|i| [u16::from(i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 == 0), 2])
-            .collect();
+        let symbols: Vec<u16> =
+            (0..20_000u64).flat_map(|i| [u16::from(i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 == 0), 2]).collect();
         let bits = 8.0 * encode_symbols(&symbols, Alphabet { symbols: 2, values: 4 }).len() as f64 / 20_000.0;
         let entropy = 0.125 * 8f64.log2() + 0.875 * (8.0f64 / 7.0).log2();
         assert!(bits > entropy * 0.98 && bits < entropy * 1.06 + 0.01, "{bits} bits for {entropy}");

@@ -81,6 +81,7 @@ impl Optimizer {
                 *w = *w * keep - rate * *m / (v.sqrt() + epsilon);
                 *average = averaging * *average + (1.0 - averaging) * *w;
             }
+            ensure!(weights.iter().all(|w| w.is_finite()), "weight {name} is not finite at step {}", settings.step);
             variable.set(&Tensor::from_vec(weights, variable.shape(), &Device::Cpu)?)?;
             Ok(())
         })?;

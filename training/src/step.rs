@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use spiccato::network::{Network, Parameters, quality_features};
 
 use crate::TrainingConfig;
-use crate::data::{Clip, Draw, crops};
 use crate::bottleneck::{self, Bottleneck, BottleneckConfig, Statistics};
+use crate::data::{Clip, Draw, crops};
 use crate::loss::{AutoEncoder, Conditions, loss};
 use crate::optimizer::{Optimizer, StepSettings};
 use crate::prior::{self, Prior};

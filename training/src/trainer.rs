@@ -139,22 +139,24 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// Saves the checkpoint and, beside it, the averaged weights as a model file.
+    /// Saves the checkpoint and, beside it, the averaged weights as a model file: both or, if one can't be, neither.
     fn save(&self) -> Result<()> {
+        let model = self.model()?;
         let path = self.folder.join(CHECKPOINT);
         checkpoint::save(&path, &self.config, self.progress, &self.variables, &self.optimizer)?;
-        self.save_model(MODEL)
+        write(&self.folder.join(MODEL), &model)
     }
 
-    /// Saves the averaged weights as a model file.
-    fn save_model(&self, name: &str) -> Result<()> {
+    /// The averaged weights as a model file.
+    fn model(&self) -> Result<Vec<u8>> {
         let mut weights = averaged(&self.variables, &self.optimizer)?;
         let with_prior =
             self.config.bottleneck == BottleneckConfig::Events && schedule::prior_learns(&self.config, self.step());
         let prior = if with_prior { Some(prior::quantise(&self.config.network, &weights)?) } else { None };
         let elsewhere = [bottleneck::PREFIX, rate::PREFIX];
         weights.retain(|name, _| !prior::owns(name) && !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
-        write(&self.folder.join(name), &save_model(&self.config.network, &weights, prior.as_ref())?)
+        let model = save_model(&self.config.network, &weights, prior.as_ref());
+        model.with_context(|| format!("step {} of {}", self.step(), self.folder.display()))
     }
 
     fn summarise(&mut self, since: &mut Interval, corpus: &Corpus) -> Result<Report> {
@@ -188,7 +190,7 @@ impl Trainer {
             let objective = objective.iter().sum::<f64>() / objective.len() as f64;
             if self.progress.best.is_none_or(|best| objective < best) {
                 self.progress.best = Some(objective);
-                self.save_model(BEST)?;
+                write(&self.folder.join(BEST), &self.model()?)?;
             }
         }
         *since = Interval::new(self.step());

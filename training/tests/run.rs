@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use spiccato::network::load_model;
+use spiccato_training::baseline::Baseline;
 use spiccato_training::data::{Corpus, find_sources, open_corpus};
 use spiccato_training::{Outcome, Trainer, TrainingConfig};
 
@@ -92,6 +93,105 @@ fn the_loss_falls() {
         .unwrap();
     let (first, last) = (distortions[0], distortions[distortions.len() - 1]);
     assert!(last < 0.8 * first, "from {first} to {last} dB");
+}
+
+#[test]
+fn every_quantiser_trains_resumes_and_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let samples: Vec<f32> = (0..30_000).map(|n| 0.2 * (n as f32 * 0.05).sin()).collect();
+    for (name, bottleneck) in [
+        ("dense", "\"dense-binary\""),
+        ("vector", "{ vector = { entries = 16 } }"),
+        ("residual", "{ residual-vector = { codebooks = 3, entries = 16 } }"),
+        ("scalar", "{ finite-scalar = { levels = 3 } }"),
+    ] {
+        let config = TrainingConfig { bottleneck: bottleneck_of(bottleneck), ..config(6) };
+        let run = |part: &str, stop: Option<u64>| {
+            let folder = folder.path().join(format!("{name}-{part}"));
+            let mut trainer = Trainer::start(config.clone(), &corpus, &folder).unwrap();
+            if let Some(stop) = stop {
+                trainer.run(&corpus, |step, _| step < stop).unwrap();
+                trainer = Trainer::resume(&folder).unwrap();
+            }
+            assert_eq!(trainer.run(&corpus, |_, _| true).unwrap(), Outcome::Finished);
+            folder
+        };
+        let (whole, pieces) = (run("whole", None), run("pieces", Some(2)));
+        let read = |folder: &Path| std::fs::read(folder.join("checkpoint.safetensors")).unwrap();
+        assert!(read(&whole) == read(&pieces), "{name} is the same in pieces");
+
+        let baseline = Baseline::load(&whole).unwrap();
+        let mut sizes = Vec::new();
+        for kbps in baseline.bitrates() {
+            let file = baseline.encode(&samples, kbps).unwrap();
+            assert!(file.len() as f64 <= 16.0 + kbps * 1000.0 / 8.0 * 79.0 / 62.5 * 1.02, "{name} at {kbps}");
+            let decoded = baseline.decode(&file).unwrap();
+            assert_eq!(decoded.len(), samples.len());
+            assert!(decoded.iter().all(|x| x.is_finite()));
+            for cut in [0, 14] {
+                assert!(baseline.decode(&file[..cut]).is_err(), "{name}, {cut} bytes");
+            }
+            sizes.push(file.len());
+        }
+        assert!(sizes.is_sorted(), "{name}: {sizes:?}");
+    }
+    let events = folder.path().join("events");
+    Trainer::start(config(2), &corpus, &events).unwrap().run(&corpus, |_, _| true).unwrap();
+    assert!(Baseline::load(&events).err().unwrap().to_string().contains("compress --model"));
+}
+
+fn bottleneck_of(text: &str) -> spiccato_training::bottleneck::BottleneckConfig {
+    TrainingConfig::from_toml(&format!("bottleneck = {text}")).unwrap().bottleneck
+}
+
+#[test]
+fn the_rate_is_driven_towards_its_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let last_rate = |name: &str, target: f64| {
+        let config = TrainingConfig { target_kbps: Some((target, target)), ..config(100) };
+        let mut trainer = Trainer::start(config, &corpus, &folder.path().join(name)).unwrap();
+        let mut rate = 0.0;
+        trainer
+            .run(&corpus, |_, report| {
+                rate = report.map_or(rate, |r| r.kbps);
+                true
+            })
+            .unwrap();
+        rate
+    };
+    let (low, high) = (last_rate("low", 0.001), last_rate("high", 100.0));
+    assert!(low < 0.9 * high, "{low} and {high} kbit/s");
+}
+
+#[test]
+fn a_run_that_leaves_the_numbers_stops_and_keeps_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let run = folder.path().join("run");
+    let config = TrainingConfig { learning_rate: 1e30, checkpoint_seconds: 0.0, warm_up: 1, ..config(50) };
+    let mut trainer = Trainer::start(config, &corpus, &run).unwrap();
+    let message = format!("{:#}", trainer.run(&corpus, |_, _| true).unwrap_err());
+    assert!(message.contains("finite") || message.contains("half precision"), "{message}");
+    // What was saved before is whole and can be used.
+    assert!(Trainer::resume(&run).map_or(true, |kept| kept.step() < trainer.step()));
+    assert!(std::fs::read(run.join("model.safetensors")).map_or(true, |model| load_model(&model).is_ok()));
+}
+
+#[test]
+fn the_folder_of_a_run_holds_its_best_weights_and_curves() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let run = folder.path().join("run");
+    Trainer::start(config(12), &corpus, &run).unwrap().run(&corpus, |_, _| true).unwrap();
+    assert!(load_model(&std::fs::read(run.join("best.safetensors")).unwrap()).unwrap().prior.is_some());
+    for name in ["distortion.svg", "rate.svg"] {
+        let svg = std::fs::read_to_string(run.join(name)).unwrap();
+        assert!(svg.contains("quality 0.5") && svg.contains("<polyline"), "{name}");
+    }
+    let log = std::fs::read_to_string(run.join("log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 1 + 3 * 3, "a line for each of three qualities at steps 4, 8 and 12");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn evaluate(file: &Path, folder: &Path, model: &Model, settings: &CompressSettin
 }
 
 /// The mean of a file's channels at the codec's rate.
-fn mono(file: &Path, surround: Surround) -> Result<Vec<f32>> {
+pub(super) fn mono(file: &Path, surround: Surround) -> Result<Vec<f32>> {
     let mut reader = AudioInput::open(file)?.reader(surround)?;
     let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
     let mut resampler = Resampler::new(rate, SAMPLE_RATE, 1)?;

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod baseline;
 pub(crate) mod compress;
 pub(crate) mod decompress;
 pub(crate) mod evaluate;

@@ -1,0 +1,50 @@
+//! `spiccato baseline`
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use spiccato::atomic_file::AtomicFile;
+use spiccato::audio_file::{SampleFormat, Surround, WavSpec, WavWriter};
+use spiccato::signal::SAMPLE_RATE;
+use spiccato_training::baseline::Baseline;
+
+use super::evaluate::mono;
+use crate::args::BaselineCommand;
+use crate::output::print_line;
+
+pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
+    match command {
+        BaselineCommand::Compress { run, input, output, bitrate } => compress(run, input, output, *bitrate),
+        BaselineCommand::Decompress { run, input, output } => decompress(run, input, output),
+        BaselineCommand::Bitrates { run } => {
+            for kbps in Baseline::load(run)?.bitrates() {
+                print_line(format_args!("{kbps:.3}"))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn compress(run: &Path, input: &Path, output: &Path, bitrate: f64) -> Result<()> {
+    let baseline = Baseline::load(run)?;
+    let samples = mono(input, Surround::Downmix)?;
+    let name = || input.display().to_string();
+    ensure!(!samples.is_empty(), "{}: the file holds no samples", input.display());
+    let file = baseline.encode(&samples, bitrate).with_context(name)?;
+    let mut out = AtomicFile::create(output)?;
+    out.write_all(&file).with_context(|| output.display().to_string())?;
+    out.commit()?;
+    Ok(())
+}
+
+fn decompress(run: &Path, input: &Path, output: &Path) -> Result<()> {
+    let baseline = Baseline::load(run)?;
+    let name = || input.display().to_string();
+    let samples = baseline.decode(&std::fs::read(input).with_context(name)?).with_context(name)?;
+    let spec = WavSpec { sample_rate: SAMPLE_RATE, channels: 1, format: SampleFormat::Float32 };
+    let mut wav = WavWriter::create(output, spec, samples.len() as u64)?;
+    wav.write(&samples)?;
+    wav.finish()?;
+    Ok(())
+}
