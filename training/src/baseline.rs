@@ -324,7 +324,7 @@ mod tests {
     use super::*;
 
     fn symbols(count: usize, values: usize) -> Vec<u16> {
-        (0..count as u64).map(|i| (i * i * 2_654_435_761 >> 7) as usize % values).map(|s| s as u16).collect()
+        (0..count as u64).map(|i| ((i * i * 2_654_435_761) >> 7) as usize % values).map(|s| s as u16).collect()
     }
 
     #[test]
