@@ -9,7 +9,7 @@ use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround};
 use spiccato::network::Model;
 use spiccato::pipeline::CompressSettings;
 use spiccato::signal::SAMPLE_RATE;
-use spiccato_training::evaluate::distances;
+use spiccato_training::evaluate::{METRICS, scores};
 
 use super::compress::compress_file;
 use super::decompress::decode_file;
@@ -59,20 +59,21 @@ fn evaluate(file: &Path, folder: &Path, model: &Model, settings: &CompressSettin
     decode_file(&stored, &decoded, model, SampleFormat::Float32, false, quiet)?;
     let decode_seconds = start.elapsed().as_secs_f64();
     let seconds = report.header.seconds();
-    let distances = distances(&mono(file, settings.surround)?, &mono(&decoded, Surround::Refuse)?);
-    Ok(json!({
+    let scores = scores(&mono(file, settings.surround)?, &mono(&decoded, Surround::Refuse)?)
+        .with_context(|| file.display().to_string())?;
+    let mut result = json!({
         "file": file.display().to_string(),
         "seconds": seconds,
         "bytes": report.summary.file_bytes,
         "kbps": report.kbps(),
         "events_per_second": report.summary.events as f64 / seconds,
-        "log_mel_db": distances.log_mel_db,
-        "multi_resolution": distances.multi_resolution,
-        "level_db": distances.level_db,
-        "si_sdr_db": distances.si_sdr_db,
         "encode_x": seconds / encode_seconds,
         "decode_x": seconds / decode_seconds,
-    }))
+    });
+    for metric in METRICS {
+        result[metric.key] = json!(scores.get(metric.key));
+    }
+    Ok(result)
 }
 
 /// The mean of a file's channels at the codec's rate.
@@ -95,8 +96,8 @@ fn number(result: &Value, key: &str) -> f64 {
 
 fn print_result(result: &Value) -> Result<()> {
     print_line(format_args!(
-        "{}: {:.1} s, {} bytes, {:.2} kbit/s, {:.0} events/s, log-mel {:.2} dB, multi-resolution {:.3}, level {:+.2} dB, \
-         encoded {:.0} x, decoded {:.0} x real time",
+        "{}: {:.1} s, {} bytes, {:.2} kbit/s, {:.0} events/s, log-mel {:.2} dB, multi-resolution {:.3}, ViSQOL {:.2}, \
+         level error {:.2} dB, encoded {:.0} x, decoded {:.0} x real time",
         result["file"].as_str().unwrap_or_default(),
         number(result, "seconds"),
         result["bytes"],
@@ -104,6 +105,7 @@ fn print_result(result: &Value) -> Result<()> {
         number(result, "events_per_second"),
         number(result, "log_mel_db"),
         number(result, "multi_resolution"),
+        number(result, "visqol"),
         number(result, "level_db"),
         number(result, "encode_x"),
         number(result, "decode_x"),
@@ -113,11 +115,12 @@ fn print_result(result: &Value) -> Result<()> {
 fn print_means(results: &[Value]) -> Result<()> {
     let mean = |key| results.iter().map(|r| number(r, key)).sum::<f64>() / results.len() as f64;
     print_line(format_args!(
-        "mean of {}: {:.2} kbit/s, log-mel {:.2} dB, multi-resolution {:.3}, level {:+.2} dB",
+        "mean of {}: {:.2} kbit/s, log-mel {:.2} dB, multi-resolution {:.3}, ViSQOL {:.2}, level error {:.2} dB",
         results.len(),
         mean("kbps"),
         mean("log_mel_db"),
         mean("multi_resolution"),
+        mean("visqol"),
         mean("level_db")
     ))
 }

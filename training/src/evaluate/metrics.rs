@@ -1,169 +1,276 @@
-//! Distances between two signals at 24 kHz. Both are first brought to a common level: one gain for both, which puts the
-//! original at −23 dB of full scale; what lies some 80 dB under a full-scale sine then counts as silence.
+//! The metrics by name, and all of them for one pair of signals.
+//!
+//! Both signals are mono at 24 kHz. A constant delay of the decoded one is taken out, and it is cut or continued with
+//! silence to the length of the original. Then one gain for both brings the original to −23 dB of full scale, so that
+//! no metric depends on the level of the recording (ViSQOL, whose reference has no such step, gets the signals as they
+//! are).
 
-use super::spectrum::magnitudes;
+use anyhow::{Result, bail};
 
-/// Root mean square that the original is brought to.
+use super::level::{self, root_mean_square};
+use super::{chroma, delay, log_mel, multi_resolution, onsets, partials, pre_echo, si_sdr, visqol};
+
+/// Root mean square that the original is brought to, in dB of full scale.
 const LEVEL_DB: f64 = -23.0;
 
-/// Magnitudes below this count as this.
-const FLOOR: f64 = 3e-2;
+/// A signal with a lower root mean square than this (−100 dB of full scale) is silence: nothing can be said of it.
+const SILENCE: f64 = 1e-5;
 
-/// Sample rate of the signals.
-const RATE: f64 = 24_000.0;
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Name in result files.
+    pub key: &'static str,
+    /// Name for people.
+    pub label: &'static str,
+    /// Unit; empty for a pure number.
+    pub unit: &'static str,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// What it says, and what it doesn't.
+    pub note: &'static str,
+}
 
-/// Window and hop of the log-mel spectrum, its number of bands and their range in Hz.
-const MEL_WINDOW: usize = 1024;
-const MEL_HOP: usize = 256;
-const MEL_BANDS: usize = 80;
-const MEL_RANGE: (f64, f64) = (30.0, 12_000.0);
+/// Every metric, in the order of the columns in result files.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        key: "log_mel_db",
+        label: "Log-mel distance",
+        unit: "dB",
+        higher_is_better: false,
+        note: "Mean difference of the loudness of 80 mel bands, whatever the phase; it does not weigh what is masked.",
+    },
+    Metric {
+        key: "multi_resolution",
+        label: "Multi-resolution distance",
+        unit: "",
+        higher_is_better: false,
+        note: "Spectral convergence plus difference of log magnitudes (nepers), mean over windows of 256 to 4096 \
+               samples; high frequencies count as much as low ones.",
+    },
+    Metric {
+        key: "si_sdr_db",
+        label: "SI-SDR",
+        unit: "dB",
+        higher_is_better: true,
+        note: "Likeness of the waveforms but for their scale; it says nothing about a codec that rebuilds the phase, \
+               such as this one.",
+    },
+    Metric {
+        key: "visqol",
+        label: "ViSQOL",
+        unit: "MOS-LQO",
+        higher_is_better: true,
+        note: "Predicted opinion of listeners from 1 to some 4.73 (audio mode), both signals limited to 12 kHz; it \
+               forgives much that is plainly heard: never judge by it alone.",
+    },
+    Metric {
+        key: "level_db",
+        label: "Level error",
+        unit: "dB",
+        higher_is_better: false,
+        note: "Difference of the root mean squares, whichever is louder; nothing about how it is spread over time or \
+               frequency.",
+    },
+    Metric {
+        key: "onset_f",
+        label: "Onset F-measure",
+        unit: "",
+        higher_is_better: true,
+        note: "Share of note onsets found within 50 ms in both signals, by the same detector (SuperFlux), which itself \
+               misses soft notes.",
+    },
+    Metric {
+        key: "chroma",
+        label: "Chroma distance",
+        unit: "",
+        higher_is_better: false,
+        note: "One minus the cosine between the energies of the twelve pitch classes, from 0 (same harmony) to 1; deaf \
+               to octaves and timbre.",
+    },
+    Metric {
+        key: "partial_cents",
+        label: "Partial-frequency error",
+        unit: "cents",
+        higher_is_better: false,
+        note: "Mean mistuning of the partials within 40 dB of the loudest; one without a counterpart within half a \
+               semitone counts as 50 cents.",
+    },
+    Metric {
+        key: "pre_echo_db",
+        label: "Pre-echo",
+        unit: "dB",
+        higher_is_better: false,
+        note: "Level, relative to the attack, of what sounds up to 50 ms before an onset and is not in the original; \
+               sustained noise counts too.",
+    },
+];
 
-/// Windows of the multi-resolution distance; the hop is a quarter.
-const RESOLUTIONS: [usize; 5] = [256, 512, 1024, 2048, 4096];
-
-/// How far a decoded signal is from its original.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Distances {
+/// Every metric for one pair of signals; `None` where it is undefined: all of them for a silent original, some for one
+/// too short, without onsets or without partials.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Scores {
     /// Mean absolute difference of 80-band log-mel spectra in dB.
-    pub log_mel_db: f64,
-    /// Multi-resolution spectral distance: spectral convergence plus mean absolute difference of log magnitudes, mean
-    /// over windows of 256 to 4096 samples (Yamamoto, Song & Kim 2020).
-    pub multi_resolution: f64,
-    /// Level of the decoded signal relative to the original, in dB of root mean square.
-    pub level_db: f64,
-    /// Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019). It says nothing about a codec that
-    /// rebuilds the phase; shown for the record.
-    pub si_sdr_db: f64,
+    pub log_mel_db: Option<f64>,
+    /// Multi-resolution spectral distance.
+    pub multi_resolution: Option<f64>,
+    /// Scale-invariant signal-to-distortion ratio in dB.
+    pub si_sdr_db: Option<f64>,
+    /// Predicted mean opinion score, 1 to 5.
+    pub visqol: Option<f64>,
+    /// Absolute difference of level in dB.
+    pub level_db: Option<f64>,
+    /// F-measure of onsets, 0 to 1.
+    pub onset_f: Option<f64>,
+    /// Chroma distance, 0 to 1.
+    pub chroma: Option<f64>,
+    /// Error of partial frequencies in cents, 0 to 50.
+    pub partial_cents: Option<f64>,
+    /// Level of pre-echo relative to the attack in dB.
+    pub pre_echo_db: Option<f64>,
 }
 
-/// Distances of `decoded` from `original`, both mono at 24 kHz; what is missing at the end of either counts as silence.
-pub fn distances(original: &[f32], decoded: &[f32]) -> Distances {
-    let length = original.len().max(decoded.len());
-    let gain = 10f64.powf(LEVEL_DB / 20.0) / (root_mean_square(original) + 1e-9);
-    let normal = |x: &[f32]| -> Vec<f32> {
-        let mut y: Vec<f32> = x.iter().map(|&v| (f64::from(v) * gain) as f32).collect();
-        y.resize(length, 0.0);
-        y
-    };
-    let (original, decoded) = (normal(original), normal(decoded));
-    let resolutions = RESOLUTIONS.map(|window| resolution_distance(&original, &decoded, window));
-    Distances {
-        log_mel_db: log_mel_distance(&original, &decoded),
-        multi_resolution: resolutions.iter().sum::<f64>() / resolutions.len() as f64,
-        level_db: 20.0 * ((root_mean_square(&decoded) + 1e-9) / (root_mean_square(&original) + 1e-9)).log10(),
-        si_sdr_db: si_sdr(&original, &decoded),
-    }
-}
-
-fn root_mean_square(x: &[f32]) -> f64 {
-    (x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / x.len().max(1) as f64).sqrt()
-}
-
-fn log_mel_distance(original: &[f32], decoded: &[f32]) -> f64 {
-    let bank = MelBank::new();
-    let (a, b) = (bank.project(original), bank.project(decoded));
-    let sum: f64 = a.iter().zip(&b).map(|(a, b)| (20.0 * ((a + FLOOR) / (b + FLOOR)).log10()).abs()).sum();
-    sum / a.len().max(1) as f64
-}
-
-fn resolution_distance(original: &[f32], decoded: &[f32], window: usize) -> f64 {
-    let (a, b) = (magnitudes(original, window, window / 4), magnitudes(decoded, window, window / 4));
-    let (mut difference, mut power, mut log) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(&b) {
-        difference += (a - b) * (a - b);
-        power += a * a;
-        log += ((a + FLOOR) / (b + FLOOR)).ln().abs();
-    }
-    difference.sqrt() / (power.sqrt() + 1e-9) + log / a.len().max(1) as f64
-}
-
-fn si_sdr(original: &[f32], decoded: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
-    let scale = dot(original, decoded) / (dot(original, original) + 1e-12);
-    let signal = scale * scale * dot(original, original);
-    let distortion: f64 =
-        original.iter().zip(decoded).map(|(&o, &d)| (f64::from(d) - scale * f64::from(o)).powi(2)).sum();
-    10.0 * ((signal + 1e-12) / (distortion + 1e-12)).log10()
-}
-
-/// Triangular bands equally spaced on the mel scale (2595 log₁₀(1 + f/700); O'Shaughnessy 1987), each of unit sum.
-struct MelBank {
-    /// First bin and weights of each band.
-    bands: Vec<(usize, Vec<f64>)>,
-}
-
-impl MelBank {
-    fn new() -> Self {
-        let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
-        let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
-        let (low, high) = (mel(MEL_RANGE.0), mel(MEL_RANGE.1));
-        let edge = |i: usize| hz(low + (high - low) * i as f64 / (MEL_BANDS + 1) as f64);
-        let bands = (0..MEL_BANDS).map(|band| {
-            let (left, centre, right) = (edge(band), edge(band + 1), edge(band + 2));
-            let weights: Vec<f64> = (0..=MEL_WINDOW / 2)
-                .map(|bin| bin as f64 * RATE / MEL_WINDOW as f64)
-                .map(|f| ((f - left) / (centre - left)).min((right - f) / (right - centre)).max(0.0))
-                .collect();
-            let sum = weights.iter().sum::<f64>().max(1e-9);
-            let first = weights.iter().position(|&w| w > 0.0).unwrap_or(0);
-            let last = weights.iter().rposition(|&w| w > 0.0).map_or(first, |last| last + 1);
-            (first, weights[first..last].iter().map(|w| w / sum).collect())
-        });
-        Self { bands: bands.collect() }
-    }
-
-    fn project(&self, samples: &[f32]) -> Vec<f64> {
-        let spectra = magnitudes(samples, MEL_WINDOW, MEL_HOP);
-        let mut out = Vec::new();
-        for spectrum in spectra.chunks_exact(MEL_WINDOW / 2 + 1) {
-            let band = |(first, weights): &(usize, Vec<f64>)| -> f64 {
-                weights.iter().zip(&spectrum[*first..]).map(|(w, m)| w * m).sum()
-            };
-            out.extend(self.bands.iter().map(band));
+impl Scores {
+    /// The score of the metric with this key; `None` if it is undefined or there is no such metric.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        match key {
+            "log_mel_db" => self.log_mel_db,
+            "multi_resolution" => self.multi_resolution,
+            "si_sdr_db" => self.si_sdr_db,
+            "visqol" => self.visqol,
+            "level_db" => self.level_db,
+            "onset_f" => self.onset_f,
+            "chroma" => self.chroma,
+            "partial_cents" => self.partial_cents,
+            "pre_echo_db" => self.pre_echo_db,
+            _ => None,
         }
-        out
     }
+}
+
+/// Scores of `decoded` against `original`, both mono at 24 kHz.
+///
+/// A delay of up to 200 ms is found by cross-correlation and taken out, if the waveforms match at all.
+///
+/// # Errors
+///
+/// A sample that is not a finite number; a failure of a Fourier transform.
+pub fn scores(original: &[f32], decoded: &[f32]) -> Result<Scores> {
+    for (name, signal) in [("original", original), ("decoded", decoded)] {
+        if let Some(at) = signal.iter().position(|v| !v.is_finite()) {
+            bail!("sample {at} of the {name} signal is {}: only finite samples can be compared", signal[at]);
+        }
+    }
+    let level = root_mean_square(original);
+    if level < SILENCE {
+        return Ok(Scores::default());
+    }
+    let decoded = delay::aligned(original, decoded)?;
+    let visqol = visqol::visqol(original, &decoded)?;
+    let gain = 10f64.powf(LEVEL_DB / 20.0) / level;
+    let normal = |x: &[f32]| -> Vec<f32> { x.iter().map(|&v| (f64::from(v) * gain) as f32).collect() };
+    let (original, decoded) = (normal(original), normal(&decoded));
+    let onsets = onsets::onsets(&original);
+    Ok(Scores {
+        log_mel_db: Some(log_mel::distance(&original, &decoded)),
+        multi_resolution: Some(multi_resolution::distance(&original, &decoded)),
+        si_sdr_db: Some(si_sdr::si_sdr(&original, &decoded)),
+        visqol,
+        level_db: Some(level::error(&original, &decoded)),
+        onset_f: onsets::f_measure(&onsets, &onsets::onsets(&decoded)),
+        chroma: chroma::distance(&original, &decoded),
+        partial_cents: partials::error(&original, &decoded),
+        pre_echo_db: pre_echo::level(&original, &decoded, &onsets),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture;
     use super::*;
 
-    fn sine(frequency: f64, amplitude: f64, samples: usize) -> Vec<f32> {
-        (0..samples).map(|n| (amplitude * (std::f64::consts::TAU * frequency * n as f64 / RATE).sin()) as f32).collect()
-    }
-
+    /// Values of `scripts/reference_scores.py`: NumPy, librosa 0.11 and visqol-python 3.8.0 on the same signals.
     #[test]
-    fn equal_signals_have_no_distance() {
-        let x = sine(440.0, 0.3, 24_000);
-        let d = distances(&x, &x);
-        assert_eq!((d.log_mel_db, d.multi_resolution, d.level_db), (0.0, 0.0, 0.0));
-        assert!(d.si_sdr_db > 100.0);
-    }
-
-    #[test]
-    fn half_the_amplitude_is_six_decibels_less_and_convergence_one_half() {
-        let x = sine(1000.0, 0.3, 48_000);
-        let half: Vec<f32> = x.iter().map(|v| 0.5 * v).collect();
-        let d = distances(&x, &half);
-        assert!((d.level_db + 6.0206).abs() < 1e-3);
-        assert!(d.si_sdr_db > 60.0, "scale does not matter to it");
-        assert!(d.multi_resolution > 0.5 && d.multi_resolution < 1.2);
-        assert!(d.log_mel_db > 0.2 && d.log_mel_db < 6.03);
-    }
-
-    #[test]
-    fn noise_of_a_tenth_of_the_power_gives_ten_decibels() {
-        let x = sine(1000.0, 0.5, 48_000);
-        // A sine at another frequency is orthogonal: power ratio 10.
-        let y: Vec<f32> = x.iter().zip(sine(3000.0, 0.5 / 10f64.sqrt(), 48_000)).map(|(a, b)| a + b).collect();
-        assert!((distances(&x, &y).si_sdr_db - 10.0).abs() < 0.01);
-    }
-
-    #[test]
-    fn every_mel_band_has_unit_sum() {
-        for (_, weights) in MelBank::new().bands {
-            assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    fn values_of_other_programs() {
+        let scores = scores(&fixture::original(), &fixture::decoded()).unwrap();
+        let expected = [
+            ("log_mel_db", 2.6437889464512114, 1e-4),
+            ("multi_resolution", 0.6830919444489731, 1e-4),
+            ("si_sdr_db", -17.645118826759102, 1e-3),
+            ("level_db", 1.9415255194986694, 1e-4),
+            ("chroma", 0.003145222281870096, 1e-6),
+            ("visqol", 2.276797576677315, 1e-3),
+        ];
+        for (key, expected, tolerance) in expected {
+            let value = scores.get(key).unwrap();
+            assert!((value - expected).abs() < tolerance, "{key}: {value} for {expected}");
         }
+        // By construction every note is there, 8 cents sharp.
+        assert_eq!(scores.onset_f, Some(1.0));
+        assert!((scores.partial_cents.unwrap() - 8.0).abs() < 2.0, "{:?}", scores.partial_cents);
+    }
+
+    #[test]
+    fn every_metric_has_a_score_and_a_text() {
+        let x = fixture::original();
+        let scores = scores(&x, &x).unwrap();
+        for metric in METRICS {
+            assert!(scores.get(metric.key).is_some(), "{}", metric.key);
+            assert!(metric.note.ends_with('.') && !metric.label.is_empty());
+        }
+        assert_eq!(scores.get("loudness"), None);
+    }
+
+    #[test]
+    fn a_copy_is_perfect_and_a_delayed_copy_nearly() {
+        let x = fixture::original();
+        let copy = scores(&x, &x).unwrap();
+        assert_eq!((copy.log_mel_db, copy.multi_resolution, copy.level_db), (Some(0.0), Some(0.0), Some(0.0)));
+        assert_eq!((copy.onset_f, copy.partial_cents), (Some(1.0), Some(0.0)));
+        assert!(copy.chroma.unwrap() < 1e-9 && copy.si_sdr_db.unwrap() > 100.0);
+        // 4.7321 is what ViSQOL's audio mode gives for equal signals.
+        assert!((copy.visqol.unwrap() - 4.7321).abs() < 1e-3);
+        let late: Vec<f32> = [0.0; 1234].iter().chain(&x).copied().collect();
+        assert_eq!(scores(&x, &late).unwrap(), copy);
+    }
+
+    #[test]
+    fn gain_on_both_changes_nothing_but_visqol() {
+        let x = fixture::original();
+        let noisy: Vec<f32> = x.iter().enumerate().map(|(n, v)| v + 0.01 * ((n * n) as f32).sin()).collect();
+        let half = |x: &[f32]| x.iter().map(|v| 0.5 * v).collect::<Vec<_>>();
+        let (a, b) = (scores(&x, &noisy).unwrap(), scores(&half(&x), &half(&noisy)).unwrap());
+        for metric in METRICS.iter().filter(|m| m.key != "visqol") {
+            let (a, b) = (a.get(metric.key).unwrap(), b.get(metric.key).unwrap());
+            assert!((a - b).abs() < 1e-4, "{}: {a} and {b}", metric.key);
+        }
+    }
+
+    #[test]
+    fn silence_and_nothing_have_no_scores() {
+        let x = fixture::original();
+        assert_eq!(scores(&[], &[]).unwrap(), Scores::default());
+        assert_eq!(scores(&[0.0; 24_000], &x).unwrap(), Scores::default());
+        let lost = scores(&x, &[]).unwrap();
+        assert_eq!(
+            (lost.onset_f, lost.chroma, lost.partial_cents, lost.visqol),
+            (Some(0.0), Some(1.0), Some(50.0), Some(1.0))
+        );
+        assert!(METRICS.iter().all(|m| lost.get(m.key).is_none_or(f64::is_finite)));
+    }
+
+    #[test]
+    fn short_signals_have_the_scores_that_exist() {
+        for length in [1, 2, 100, 1000] {
+            let x: Vec<f32> = (0..length).map(|n| (0.2 * n as f32).cos()).collect();
+            let scores = scores(&x, &x).unwrap();
+            assert_eq!((scores.log_mel_db, scores.visqol), (Some(0.0), None), "{length}");
+        }
+    }
+
+    #[test]
+    fn samples_that_are_no_numbers_are_refused() {
+        let error = scores(&[0.1, 0.2], &[0.1, f32::NAN]).unwrap_err().to_string();
+        assert!(error.contains("sample 1 of the decoded signal is NaN"), "{error}");
     }
 }

@@ -5,8 +5,13 @@ use realfft::num_complex::Complex;
 
 /// Magnitudes (frames × (window/2 + 1)) of Hann windows `hop` samples apart, the first centred on the first sample, the
 /// signal continued with zeros; samples/hop + 2 frames at most.
-pub(crate) fn magnitudes(samples: &[f32], window: usize, hop: usize) -> Vec<f64> {
-    let transform = RealFftPlanner::<f64>::new().plan_fft_forward(window);
+pub(super) fn magnitudes(samples: &[f32], window: usize, hop: usize) -> Vec<f64> {
+    padded_magnitudes(samples, window, hop, window)
+}
+
+/// The same with zeros after each window up to `length` samples: frames × (length/2 + 1).
+pub(super) fn padded_magnitudes(samples: &[f32], window: usize, hop: usize, length: usize) -> Vec<f64> {
+    let transform = RealFftPlanner::<f64>::new().plan_fft_forward(length);
     let hann: Vec<f64> =
         (0..window).map(|n| 0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / window as f64).cos()).collect();
     let mut frame = transform.make_input_vec();
@@ -16,6 +21,7 @@ pub(crate) fn magnitudes(samples: &[f32], window: usize, hop: usize) -> Vec<f64>
     let frames = (samples.len() + hop) / hop + usize::from(window % 2 == 1);
     let mut out = Vec::with_capacity(frames * spectrum.len());
     for t in 0..frames {
+        frame[window..].fill(0.0);
         for (n, (x, w)) in frame.iter_mut().zip(&hann).enumerate() {
             let at = (t * hop + n).checked_sub(half).and_then(|at| samples.get(at));
             *x = at.map_or(0.0, |&s| f64::from(s)) * w;
