@@ -1,13 +1,13 @@
 //! Bjøntegaard's difference between two rate-distortion curves: the mean difference of rate at equal score.
 //!
-//! G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001, with the logarithm of the
-//! rate as a piecewise cubic of the score, as later VCEG and JVET reports have it. The cubic is PCHIP: monotone, with
-//! the slopes of Fritsch & Butland ("A method for constructing local monotone piecewise cubic interpolants", 1984;
+//! G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001, with the logarithm of
+//! the rate as a piecewise cubic of the score, as later VCEG and JVET reports have it. The cubic is PCHIP: monotone,
+//! with the slopes of Fritsch & Butland ("A method for constructing local monotone piecewise cubic interpolants", 1984;
 //! the one of SciPy and of the Python package `bjontegaard`). The curves are compared where their scores overlap.
 
 /// Mean difference of rate at equal score, in percent of the reference's rate: −20 means that `test` needs a fifth
-/// less. Curves are points of rate (kbit/s) and score in any order; points that cost more than another and are no better
-/// are left out, as nobody would choose them.
+/// less. Curves are points of rate (kbit/s) and score in any order; points that cost more than another and are no
+/// better are left out, as nobody would choose them.
 ///
 /// `None` where the scores of the curves don't overlap, a curve has fewer than two useful points, or a point is not a
 /// finite score at a positive rate.
@@ -114,9 +114,9 @@ mod tests {
 
     type Points = [(f64, f64)];
 
-    /// The three examples published with the Python package `bjontegaard` (example_usage.py); values of its version 1.3.0,
-    /// `bd_rate(rate_anchor, psnr_anchor, rate_test, psnr_test, method="pchip", min_overlap=0)`, points in ascending order
-    /// of PSNR. (Its cubic polynomial, the method of 2001, gives −4.420, −4.699 and −0.639.)
+    /// The three examples published with the Python package `bjontegaard` (example_usage.py); values of its version
+    /// 1.3.0, `bd_rate(rate_anchor, psnr_anchor, rate_test, psnr_test, method="pchip", min_overlap=0)`, points in
+    /// ascending order of PSNR. (Its cubic polynomial, the method of 2001, gives −4.420, −4.699 and −0.639.)
     #[test]
     fn published_examples() {
         let examples: [(&Points, &Points, f64); 3] = [

@@ -1,9 +1,9 @@
 //! Distance of harmony: energies of the twelve pitch classes.
 //!
-//! The chroma vector of a frame is its power spectrum, each bin spread over the pitch classes near its frequency (Ellis,
-//! "Chroma feature analysis and synthesis", 2007, with the defaults of librosa 0.11: tuned to 440 Hz, octaves weighted
-//! by a Gaussian of two octaves around 880 Hz). The distance is the mean of 1 − cosine over the frames in which the
-//! original sounds.
+//! The chroma vector of a frame is its power spectrum, each bin spread over the pitch classes near its frequency
+//! (Ellis, "Chroma feature analysis and synthesis", 2007, with the defaults of librosa 0.11: tuned to 440 Hz, octaves
+//! weighted by a Gaussian of two octaves around 880 Hz). The distance is the mean of 1 − cosine over the frames in
+//! which the original sounds.
 
 use super::RATE;
 use super::spectrum::magnitudes;

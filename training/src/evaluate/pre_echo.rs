@@ -23,8 +23,8 @@ const REACH: usize = 11;
 /// Least level, in dB relative to the attack: nobody hears what is below.
 const LEAST_DB: f64 = -80.0;
 
-/// Mean level of the pre-echo in dB relative to the attack, from −80, over `onsets` of the original in seconds; `None` if
-/// there is none with 50 ms on both sides.
+/// Mean level of the pre-echo in dB relative to the attack, from −80, over `onsets` of the original in seconds; `None`
+/// if there is none with 50 ms on both sides.
 pub(super) fn level(original: &[f32], decoded: &[f32], onsets: &[f64]) -> Option<f64> {
     const BINS: usize = WINDOW / 2 + 1;
     let (original, decoded) = (magnitudes(original, WINDOW, HOP), magnitudes(decoded, WINDOW, HOP));

@@ -1,8 +1,8 @@
 //! Which part of the decoded signal each part of the original is compared with.
 //!
-//! The original is cut into patches, and each is matched with the stretch of the decoded spectrogram that is most alike,
-//! in order, by dynamic programming (Hines, Skoglund, Kokaram & Harte, "ViSQOL: an objective speech quality model",
-//! 2015); then the matched pairs are aligned to the sample.
+//! The original is cut into patches, and each is matched with the stretch of the decoded spectrogram that is most
+//! alike, in order, by dynamic programming (Hines, Skoglund, Kokaram & Harte, "ViSQOL: an objective speech quality
+//! model", 2015); then the matched pairs are aligned to the sample.
 
 use anyhow::Result;
 

@@ -1,13 +1,14 @@
-//! ViSQOL, audio mode: a listener's opinion (MOS-LQO, 1 to 5) predicted from the likeness of two gammatone spectrograms.
+//! ViSQOL, audio mode: a listener's opinion (MOS-LQO, 1 to 5) predicted from the likeness of two gammatone
+//! spectrograms.
 //!
 //! The algorithm is that of ViSQOL v3 (Chinen, Lim, Skoglund, Gureev, O'Gorman & Hines, "ViSQOL v3: an open source
-//! production ready objective speech and audio metric", 2020; Sloan, Harte, Kelly, Kokaram & Hines, "Objective assessment
-//! of perceptual audio quality using ViSQOLAudio", 2017), step by step as its reference program does it, including what is
-//! odd there, because the mapping to opinions was trained on it. The trained mapping (`svr_model.txt`, 317 support vectors)
-//! is the reference's own, © Google LLC, Apache License 2.0.
+//! production ready objective speech and audio metric", 2020; Sloan, Harte, Kelly, Kokaram & Hines, "Objective
+//! assessment of perceptual audio quality using ViSQOLAudio", 2017), step by step as its reference program does it,
+//! including what is odd there, because the mapping to opinions was trained on it. The trained mapping
+//! (`svr_model.txt`, 317 support vectors) is the reference's own, © Google LLC, Apache License 2.0.
 //!
-//! The signals are taken from 24 to 48 kHz, which the mapping needs. Both then end at 12 kHz: what a recording has above
-//! is not missed. The value is within 0.001 of the Python package `visqol-python` 3.8.0 for files at 24 kHz.
+//! The signals are taken from 24 to 48 kHz, which the mapping needs. Both then end at 12 kHz: what a recording has
+//! above is not missed. The value is within 0.001 of the Python package `visqol-python` 3.8.0 for files at 24 kHz.
 
 mod alignment;
 mod gammatone;
