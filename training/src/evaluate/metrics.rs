@@ -93,7 +93,7 @@ pub const METRICS: &[Metric] = &[
         label: "Partial-frequency error",
         unit: "cents",
         higher_is_better: false,
-        note: "Mean mistuning of the partials within 40 dB of the loudest; one without a counterpart within half a \
+        note: "Mean mistuning of the partials within 30 dB of the loudest; one without a counterpart within half a \
                semitone counts as 50 cents.",
     },
     Metric {
@@ -174,7 +174,7 @@ pub fn scores(original: &[f32], decoded: &[f32]) -> Result<Scores> {
     Ok(Scores {
         log_mel_db: Some(log_mel::distance(&original, &decoded)),
         multi_resolution: Some(multi_resolution::distance(&original, &decoded)),
-        si_sdr_db: Some(si_sdr::si_sdr(&original, &decoded)),
+        si_sdr_db: si_sdr::si_sdr(&original, &decoded),
         visqol,
         level_db: Some(level::error(&original, &decoded)),
         onset_f: onsets::f_measure(&onsets, &onsets::onsets(&decoded)),

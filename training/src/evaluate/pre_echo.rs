@@ -1,5 +1,5 @@
 //! Pre-echo: what sounds before an attack and is not in the original, because a codec spread the attack over its
-//! window or guessed its place (Brandenburg & Bosi, "Overview of MPEG audio", 1997, section on temporal noise).
+//! window or guessed its place (Brandenburg & Bosi, "Overview of MPEG audio", 1997).
 //!
 //! At each onset of the original, bin by bin, the energy that the decoded signal has in excess over the last 50 ms
 //! before the attack is set in relation to the energy of the original's first 50 ms after it.

@@ -145,10 +145,9 @@ mod tests {
             let frame = spectrogram[2];
             let loudest = (0..BANDS).max_by(|&a, &b| frame[a].total_cmp(&frame[b])).unwrap();
             assert_eq!(loudest, band, "{frequency} Hz: {frame:?}");
+            // A Hann window times a sine has a root mean square of √(3/16); a narrow filter takes time to follow.
+            let level = frame[band] / (3.0f64 / 16.0).sqrt();
+            assert!(level < 1.01 && level > if band == 0 { 0.8 } else { 0.98 }, "{frequency} Hz: {level}");
         }
-        // A Hann window times a sine has a root mean square of √(3/16).
-        let tone: Vec<f64> = (0..9600).map(|n| (std::f64::consts::TAU * 50.0 * f64::from(n) / RATE).sin()).collect();
-        let level = bank.spectrogram(&tone).unwrap()[2][0];
-        assert!((level - (3.0f64 / 16.0).sqrt()).abs() < 0.03, "{level}");
     }
 }
