@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn any_delay_within_reach_is_found_and_taken_out() {
         let x = noise(20_000, 1);
-        for late in [-4800, -77, 0, 1, 960, 4800] {
+        for late in [-4800isize, -77, 0, 1, 960, 4800] {
             let decoded: Vec<f32> = if late >= 0 {
                 std::iter::repeat_n(0.0, late as usize).chain(x.iter().copied()).collect()
             } else {

@@ -40,17 +40,17 @@ pub(super) fn error(original: &[f32], decoded: &[f32]) -> Option<f64> {
     for (original, decoded) in original.iter().zip(&decoded) {
         let least = (BELOW_FRAME * highest(original)).max(BELOW_ALL * loudest);
         for peak in original.iter().filter(|peak| peak.magnitude >= least) {
-            sum += nearest(decoded, peak.cents, least);
+            sum += farness(peak, decoded);
             count += 1;
         }
     }
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Distance to the nearest peak that is no more than 20 dB below the least of the original.
-fn nearest(peaks: &[Peak], cents: f64, least: f64) -> f64 {
-    let candidates = peaks.iter().filter(|peak| peak.magnitude >= 0.1 * least);
-    candidates.map(|peak| (peak.cents - cents).abs()).fold(FARTHEST, f64::min)
+/// Distance to the nearest peak that is no more than 20 dB softer, as side lobes would be.
+fn farness(peak: &Peak, others: &[Peak]) -> f64 {
+    let candidates = others.iter().filter(|other| other.magnitude >= 0.1 * peak.magnitude);
+    candidates.map(|other| (other.cents - peak.cents).abs()).fold(FARTHEST, f64::min)
 }
 
 /// Peaks of every frame, ascending.

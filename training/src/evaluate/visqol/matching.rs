@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 
-use super::gammatone::{self, Bank, HOP, WINDOW};
+use super::gammatone::{self, Bank, HOP};
 use super::similarity::{self, Field, Patch};
 use super::{BANDS, Frame, PATCH, RATE, alignment};
 
