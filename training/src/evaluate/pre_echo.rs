@@ -1,8 +1,12 @@
 //! Pre-echo: what sounds before an attack and is not in the original, because a codec spread the attack over its
 //! window or guessed its place (Brandenburg & Bosi, "Overview of MPEG audio", 1997).
 //!
-//! At each onset of the original, bin by bin, the energy that the decoded signal has in excess over the last 50 ms
-//! before the attack is set in relation to the energy of the original's first 50 ms after it.
+//! At each onset of the original, the energy that the decoded signal has in excess over the last 50 ms before the attack
+//! is set in relation to the energy of the original's first 50 ms after it. Only those frequencies count that the attack
+//! brings, where the original is at least 20 dB softer before it: elsewhere earlier notes still sound, and any error in
+//! them would be taken for pre-echo.
+
+use std::ops::Range;
 
 use super::RATE;
 use super::spectrum::magnitudes;
@@ -20,16 +24,18 @@ const GUARD: usize = WINDOW / 2 / HOP;
 /// How far, in frames, the attack may be from where the detector says: 30 ms.
 const REACH: usize = 11;
 
+/// Least ratio of the original's energies after and before an attack at a frequency that the attack brings.
+const NEW: f64 = 100.0;
+
 /// Least level, in dB relative to the attack: nobody hears what is below.
 const LEAST_DB: f64 = -80.0;
 
 /// Mean level of the pre-echo in dB relative to the attack, from −80, over `onsets` of the original in seconds; `None`
-/// if there is none with 50 ms on both sides.
+/// if there is none with 50 ms on both sides that brings new frequencies.
 pub(super) fn level(original: &[f32], decoded: &[f32], onsets: &[f64]) -> Option<f64> {
     const BINS: usize = WINDOW / 2 + 1;
     let (original, decoded) = (magnitudes(original, WINDOW, HOP), magnitudes(decoded, WINDOW, HOP));
     let frames = original.len() / BINS;
-    let energy = |spectra: &[f64], frame: usize, bin: usize| spectra[frame * BINS + bin].powi(2);
     let power: Vec<f64> = original.chunks_exact(BINS).map(|s| s.iter().map(|m| m * m).sum()).collect();
     let mut levels = Vec::new();
     for onset in onsets {
@@ -43,12 +49,20 @@ pub(super) fn level(original: &[f32], decoded: &[f32], onsets: &[f64]) -> Option
             continue;
         }
         let (before, after) = (start..start + SPAN, attack + GUARD..end);
-        let excess = |bin: usize| -> f64 {
-            before.clone().map(|frame| energy(&decoded, frame, bin) - energy(&original, frame, bin)).sum()
+        let sum = |spectra: &[f64], frames: &Range<usize>, bin: usize| -> f64 {
+            frames.clone().map(|frame| spectra[frame * BINS + bin].powi(2)).sum()
         };
-        let echo: f64 = (0..BINS).map(|bin| excess(bin).max(0.0)).sum();
-        let loud: f64 = after.map(|frame| power[frame]).sum();
-        levels.push((10.0 * (echo / loud).log10()).max(LEAST_DB));
+        let (mut echo, mut loud) = (0.0, 0.0);
+        for bin in 0..BINS {
+            let (rest, attack) = (sum(&original, &before, bin), sum(&original, &after, bin));
+            if attack > NEW * rest {
+                echo += (sum(&decoded, &before, bin) - rest).max(0.0);
+                loud += attack;
+            }
+        }
+        if loud > 0.0 {
+            levels.push((10.0 * (echo / loud).log10()).max(LEAST_DB));
+        }
     }
     (!levels.is_empty()).then(|| levels.iter().sum::<f64>() / levels.len() as f64)
 }
@@ -97,6 +111,15 @@ mod tests {
         assert_eq!(level(&original, &original, &[0.5]), Some(-80.0));
         let softer: Vec<f32> = original.iter().map(|v| 0.5 * v).collect();
         assert_eq!(level(&original, &softer, &[0.5]), Some(-80.0));
+    }
+
+    #[test]
+    fn errors_in_a_note_that_still_sounds_are_no_pre_echo() {
+        let note = |n: usize| 0.1 * (std::f32::consts::TAU * n as f32 / 6.0).sin();
+        let mixed =
+            |gain: f32| -> Vec<f32> { attack_at_half().iter().enumerate().map(|(n, v)| v + gain * note(n)).collect() };
+        let measured = level(&mixed(1.0), &mixed(1.5), &[0.5]).unwrap();
+        assert!(measured < -70.0, "{measured}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn padded_magnitudes(samples: &[f32], window: usize, hop: usize, leng
         if transform.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {
             spectrum.fill(Complex::new(0.0, 0.0));
         }
-        out.extend(spectrum.iter().map(|c| c.norm()));
+        out.extend(spectrum.iter().map(|c| c.norm_sqr().sqrt()));
     }
     out
 }

@@ -6,13 +6,16 @@ use realfft::num_complex::Complex;
 
 use super::RATE;
 
+/// Plans transforms, and keeps the plans for the next ones of the same length.
+pub(super) type Planner = RealFftPlanner<f64>;
+
 /// `decoded` cut at its start or begun with silence so that its envelope fits that of `original` best, and by how many
 /// samples the original is late.
-pub(super) fn aligned(original: &[f64], decoded: Vec<f64>) -> Result<(Vec<f64>, isize)> {
+pub(super) fn aligned(original: &[f64], decoded: Vec<f64>, planner: &mut Planner) -> Result<(Vec<f64>, isize)> {
     if original.is_empty() || decoded.is_empty() {
         return Ok((decoded, 0));
     }
-    let lag = lag(&envelope(original)?, &envelope(&decoded)?)?;
+    let lag = lag(&envelope(original, planner)?, &envelope(&decoded, planner)?, planner)?;
     // A lag of more than half the signal is no delay.
     if lag.unsigned_abs() as f64 > original.len() as f64 / 2.0 {
         return Ok((decoded, 0));
@@ -26,8 +29,12 @@ pub(super) fn aligned(original: &[f64], decoded: Vec<f64>) -> Result<(Vec<f64>, 
 }
 
 /// Both signals aligned and cut to what they have in common, and by how many seconds the original is late.
-pub(super) fn aligned_and_cut(original: &[f64], decoded: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>, f64)> {
-    let (mut decoded, lag) = aligned(original, decoded)?;
+pub(super) fn aligned_and_cut(
+    original: &[f64],
+    decoded: Vec<f64>,
+    planner: &mut Planner,
+) -> Result<(Vec<f64>, Vec<f64>, f64)> {
+    let (mut decoded, lag) = aligned(original, decoded, planner)?;
     let seconds = lag as f64 / RATE;
     let mut original = original.to_vec();
     if original.len() < decoded.len() {
@@ -43,11 +50,10 @@ pub(super) fn aligned_and_cut(original: &[f64], decoded: Vec<f64>) -> Result<(Ve
 }
 
 /// Magnitude of the analytic signal, around the mean.
-fn envelope(signal: &[f64]) -> Result<Vec<f64>> {
+fn envelope(signal: &[f64], planner: &mut Planner) -> Result<Vec<f64>> {
     let length = signal.len();
     let mean = signal.iter().sum::<f64>() / length as f64;
     let centred: Vec<f64> = signal.iter().map(|v| v - mean).collect();
-    let mut planner = RealFftPlanner::<f64>::new();
     let (forward, inverse) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
     let mut spectrum = forward.make_output_vec();
     forward.process(&mut centred.clone(), &mut spectrum)?;
@@ -59,14 +65,13 @@ fn envelope(signal: &[f64]) -> Result<Vec<f64>> {
     }
     let mut quarter = inverse.make_output_vec();
     inverse.process(&mut spectrum, &mut quarter)?;
-    Ok(centred.iter().zip(&quarter).map(|(re, im)| re.hypot(*im) + mean).collect())
+    Ok(centred.iter().zip(&quarter).map(|(re, im)| (re * re + im * im).sqrt() + mean).collect())
 }
 
 /// Samples by which `original` is late, from the largest correlation; the earliest of equal ones.
-fn lag(original: &[f64], decoded: &[f64]) -> Result<isize> {
+fn lag(original: &[f64], decoded: &[f64], planner: &mut Planner) -> Result<isize> {
     let length = original.len().max(decoded.len());
     let size = (2 * length - 1).next_power_of_two().max(2);
-    let mut planner = RealFftPlanner::<f64>::new();
     let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
     let transform = |x: &[f64]| -> Result<_> {
         let mut padded = x.to_vec();
@@ -99,20 +104,20 @@ mod tests {
 
     #[test]
     fn envelope_of_a_swell_is_its_amplitude() {
-        for (n, value) in envelope(&swell(2000.0)).unwrap().iter().enumerate() {
+        for (n, value) in envelope(&swell(2000.0), &mut Planner::new()).unwrap().iter().enumerate() {
             assert!((value - (-((n as f64 - 2000.0) / 200.0).powi(2)).exp()).abs() < 1e-4, "{n}: {value}");
         }
     }
 
     #[test]
     fn swells_are_brought_together() {
-        let original = swell(1500.0);
+        let (original, mut planner) = (swell(1500.0), Planner::new());
         for (centre, lag) in [(1450.0, 50), (1637.0, -137), (1500.0, 0)] {
-            let (shifted, found) = aligned(&original, swell(centre)).unwrap();
+            let (shifted, found) = aligned(&original, swell(centre), &mut planner).unwrap();
             // The carrier shifts the envelope by nothing but rounding.
             assert!((found - lag).abs() <= 1, "{found} for {lag}");
             assert_eq!(shifted.len() as isize, 4001 + found);
-            let (a, b, seconds) = aligned_and_cut(&original, swell(centre)).unwrap();
+            let (a, b, seconds) = aligned_and_cut(&original, swell(centre), &mut planner).unwrap();
             assert_eq!((a.len(), seconds), (b.len(), found as f64 / RATE));
         }
     }

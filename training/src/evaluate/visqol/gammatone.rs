@@ -83,19 +83,21 @@ fn energies(samples: &[f64], filters: &Filters) -> Lanes {
     let mut energy = [0.0; LANES];
     for &sample in samples {
         let mut x = [sample; LANES];
-        for (state, b) in state.iter_mut().zip(&filters.b) {
-            for lane in 0..LANES {
-                let y = x[lane] + state[0][lane];
-                state[0][lane] = b[lane] * x[lane] - filters.a1[lane] * y + state[1][lane];
-                state[1][lane] = -filters.a2[lane] * y;
-                x[lane] = y;
-            }
+        for ([z1, z2], b) in state.iter_mut().zip(&filters.b) {
+            let y = lanes(|i| x[i] + z1[i]);
+            *z1 = lanes(|i| b[i] * x[i] - filters.a1[i] * y[i] + z2[i]);
+            *z2 = lanes(|i| -filters.a2[i] * y[i]);
+            x = y;
         }
-        for lane in 0..LANES {
-            energy[lane] += x[lane] * x[lane];
-        }
+        energy = lanes(|i| energy[i] + x[i] * x[i]);
     }
     energy
+}
+
+/// One statement for all bands, which the compiler makes vector instructions of.
+#[inline(always)]
+fn lanes(value: impl Fn(usize) -> f64) -> Lanes {
+    std::array::from_fn(value)
 }
 
 /// Coefficients (a₁, a₂), b of the four sections, and gain of a band, from the lowest.

@@ -6,9 +6,10 @@
 
 use anyhow::Result;
 
+use super::alignment::{self, Planner};
 use super::gammatone::{self, Bank, HOP};
 use super::similarity::{self, Field, Patch};
-use super::{BANDS, Frame, PATCH, RATE, alignment};
+use super::{BANDS, Frame, PATCH, RATE};
 
 /// How far from its own place a patch is looked for, in frames: 36 s.
 const REACH: usize = 60 * PATCH;
@@ -91,12 +92,18 @@ pub(super) fn matches(original: &[Frame], decoded: &[Frame]) -> Vec<Match> {
 }
 
 /// Compares the two stretches once more, aligned to the sample, and keeps what is more alike.
-pub(super) fn realign(found: &mut Match, bank: &Bank, original: &[f64], decoded: &[f64]) -> Result<()> {
+pub(super) fn realign(
+    found: &mut Match,
+    bank: &Bank,
+    planner: &mut Planner,
+    original: &[f64],
+    decoded: &[f64],
+) -> Result<()> {
     let Some(start) = found.decoded else {
         return Ok(());
     };
     let (a, b) = (stretch(original, found.original), stretch(decoded, start));
-    let (a, b, _) = alignment::aligned_and_cut(&a, b)?;
+    let (a, b, _) = alignment::aligned_and_cut(&a, b, planner)?;
     let (Some(a), Some(b)) = (bank.spectrogram(&a), bank.spectrogram(&b)) else {
         return Ok(());
     };
