@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn opinions_are_those_of_libsvm() {
         let model = Model::load().unwrap();
-        let cases: [(fn(f64) -> f64, f64); 4] = [
+        type Shape = fn(f64) -> f64;
+        let cases: [(Shape, f64); 4] = [
             (|_| 1.0, 4.732101253042348),
             (|band| 0.95 - 0.01 * band, 3.578207825775178),
             (|band| 0.5 + 0.3 * band.sin(), 2.8486508978888407),
