@@ -101,8 +101,8 @@ pub const METRICS: &[Metric] = &[
         label: "Pre-echo",
         unit: "dB",
         higher_is_better: false,
-        note: "Level, relative to the attack, of what sounds up to 50 ms before it at the frequencies that it brings and \
-               is not in the original; noise all along counts too.",
+        note: "Level, relative to the attack, of what sounds up to 50 ms before it at the frequencies that it brings \
+               and is not in the original; noise all along counts too.",
     },
 ];
 

@@ -1,10 +1,10 @@
 //! Pre-echo: what sounds before an attack and is not in the original, because a codec spread the attack over its
 //! window or guessed its place (Brandenburg & Bosi, "Overview of MPEG audio", 1997).
 //!
-//! At each onset of the original, the energy that the decoded signal has in excess over the last 50 ms before the attack
-//! is set in relation to the energy of the original's first 50 ms after it. Only those frequencies count that the attack
-//! brings, where the original is at least 20 dB softer before it: elsewhere earlier notes still sound, and any error in
-//! them would be taken for pre-echo.
+//! At each onset of the original, the energy that the decoded signal has in excess over the last 50 ms before the
+//! attack is set in relation to the energy of the original's first 50 ms after it. Only those frequencies count that
+//! the attack brings, where the original is at least 20 dB softer before it: elsewhere earlier notes still sound, and
+//! any error in them would be taken for pre-echo.
 
 use std::ops::Range;
 
