@@ -88,7 +88,7 @@ fn methods(model: &Model, quality: u16) -> Methods {
     methods
 }
 
-fn header_of(file: &Analysed, model: &Model) -> Result<Header> {
+pub(super) fn header_of(file: &Analysed, model: &Model) -> Result<Header> {
     let mut tags = Tags::default();
     for tag in &file.tags {
         tags.push(tag.key, tag.value.as_str())?;

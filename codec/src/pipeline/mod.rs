@@ -3,12 +3,14 @@
 mod analysis;
 mod compress;
 mod decompress;
+mod events;
 mod level;
 mod rate;
 mod spool;
 
 pub use compress::{CompressReport, CompressSettings, compress};
 pub use decompress::{DecodedAudio, decompress};
+pub use events::EventSource;
 pub use rate::RateTarget;
 
 /// Frames in a chunk: 6.144 seconds, twelve slots of stereo parameters.
