@@ -17,7 +17,7 @@ fn every_method_is_in_the_table() {
         let method = methods.iter().find(|method| method["name"] == name);
         method.unwrap_or_else(|| panic!("{name}"))["bytes"].as_u64().unwrap()
     };
-    // one bit a cell, each of the three chunks in whole bytes; four bytes an event; two for most frames and one an event
+    // one bit a cell, a frame in whole bytes; four bytes an event; two for most frames and one an event
     let (frames, events) = (info["frames"].as_u64().unwrap(), info["events"].as_u64().unwrap());
     assert_eq!(bytes("dense"), frames * 512 / 8);
     assert_eq!(bytes("coo"), 4 * events);
@@ -52,9 +52,9 @@ fn statistics_are_shown() {
     assert!((number("density") * number("frames") * number("neurons") - number("events")).abs() < 1e-6);
     assert!(number("fullest_frame") * (number("frames") - number("silent_frames")) >= number("events"));
     assert!(number("busiest_neuron") * (number("neurons") - number("silent_neurons")) >= number("events"));
-    // the file's bytes are the information, and at most two for the end of each of the three chunks
+    // the file's bytes are the information, and at most two for the end of each of the two chunks
     let stored = info["event_bytes"].as_f64().unwrap() * 8.0 / number("seconds") / 1000.0;
-    assert!(stored <= number("prior_kbps") + 3.0 * 16.0 / number("seconds") / 1000.0);
+    assert!(stored <= number("prior_kbps") + 2.0 * 16.0 / number("seconds") / 1000.0);
     let text = String::from_utf8(succeed(spiccato("events").arg(&spic)).stdout).unwrap();
     assert!(text.contains("events_per_second"), "{text}");
 }
