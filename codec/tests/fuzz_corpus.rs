@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use spiccato::events::{EventMatrix, Methods};
 
+#[allow(unreachable_pub)] // the fuzz targets call it too
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 

@@ -112,7 +112,10 @@ fn read_in_every_way(data: &[u8]) {
 fn read<R: Read>(mut reader: Reader<R>) -> Option<Vec<EventMatrix>> {
     let quality = reader.header().quality;
     reader.add_method(Box::new(RangeCoder::new(PRIOR.clone(), quality)));
-    std::iter::from_fn(|| reader.next_chunk().transpose()).map(|chunk| Ok(chunk?.events)).collect::<spiccato::Result<_>>().ok()
+    std::iter::from_fn(|| reader.next_chunk().transpose())
+        .map(|chunk| Ok(chunk?.events))
+        .collect::<spiccato::Result<_>>()
+        .ok()
 }
 
 /// Longest recording that is decoded to audio, in samples.

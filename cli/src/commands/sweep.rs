@@ -31,8 +31,7 @@ const EXCITATION_STEP: f32 = 0.5;
 const MOST_STEPS: u8 = 60;
 
 /// Methods in the chart. The others are in the table only: they run close to one of these.
-const SHOWN: [&str; 7] =
-    ["dense", "csr", "neuron-runs", "dense+zstd", "csr+zstd", "neuron-runs+zstd", "range-coder"];
+const SHOWN: [&str; 7] = ["dense", "csr", "neuron-runs", "dense+zstd", "csr+zstd", "neuron-runs+zstd", "range-coder"];
 
 /// All methods at one setting of the encoder.
 struct Point {
@@ -63,9 +62,10 @@ pub(super) fn run(files: &[PathBuf], name: &Path, model: &Model, quiet: bool) ->
         sources.push(EventSource::new(&input, model, Surround::Downmix, &mut |stage, share| bar.show(stage, share))?);
     }
     let names: Vec<&'static str> = methods(Some(model), 0).iter().map(|method| method.name()).collect();
-    let points = sweep(|quality, excitation| measure(&mut sources, model, quality, excitation), |density| {
-        let share = (density / DENSITIES.start).ln() / (DENSITIES.end / DENSITIES.start).ln();
-        bar.set("sweeping", share);
+    let points = sweep(|quality, excitation| {
+        let point = measure(&mut sources, model, quality, excitation)?;
+        bar.set("sweeping", (point.density / DENSITIES.start).ln() / (DENSITIES.end / DENSITIES.start).ln());
+        Ok(point)
     })?;
     drop(bar);
     let crossings = crossings(&names, &points);
@@ -74,14 +74,17 @@ pub(super) fn run(files: &[PathBuf], name: &Path, model: &Model, quiet: bool) ->
     if !quiet {
         for Crossing { sparser, denser, density, rate } in crossings {
             let percent = 100.0 * density;
-            print_line(format_args!("{percent:5.2} % events, {:6.2} kbit/s: {sparser} below, {denser} above", rate / 1000.0))?;
+            print_line(format_args!(
+                "{percent:5.2} % events, {:6.2} kbit/s: {sparser} below, {denser} above",
+                rate / 1000.0
+            ))?;
         }
     }
     Ok(())
 }
 
 /// Points in the order of their density.
-fn sweep(mut measure: impl FnMut(u16, f32) -> Result<Point>, mut progress: impl FnMut(f64)) -> Result<Vec<Point>> {
+fn sweep(mut measure: impl FnMut(u16, f32) -> Result<Point>) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for quality in QUALITIES {
         points.push(measure(quality, 0.0)?);
@@ -90,7 +93,6 @@ fn sweep(mut measure: impl FnMut(u16, f32) -> Result<Point>, mut progress: impl 
         for step in 1..=MOST_STEPS {
             let point = measure(quality, direction * f32::from(step) * EXCITATION_STEP)?;
             let beyond = !DENSITIES.contains(&point.density);
-            progress(point.density);
             points.push(point);
             if beyond {
                 break;
@@ -163,7 +165,11 @@ fn table(names: &[&str], points: &[Point]) -> Result<String> {
     names.iter().try_for_each(|name| write!(table, ",{name}"))?;
     for point in points {
         let Point { quality, excitation, density, events_per_second, entropy, .. } = point;
-        write!(table, "\n{density:.6},{events_per_second:.1},{:.3},{excitation},{entropy:.0}", f64::from(*quality) / 65_535.0)?;
+        write!(
+            table,
+            "\n{density:.6},{events_per_second:.1},{:.3},{excitation},{entropy:.0}",
+            f64::from(*quality) / 65_535.0
+        )?;
         point.rates.iter().try_for_each(|rate| write!(table, ",{rate:.0}"))?;
     }
     table.push('\n');
@@ -216,7 +222,7 @@ mod tests {
             let density = 0.01 * (2.0 * f64::from(quality) / 65_535.0 + f64::from(excitation)).exp();
             Ok(point(density, vec![]))
         };
-        let points = sweep(model, |_| ()).unwrap();
+        let points = sweep(model).unwrap();
         assert!(points.windows(2).all(|pair| pair[0].density < pair[1].density));
         assert!(points[0].density < 0.002 && points[1].density > 0.002);
         let last = points.len() - 1;

@@ -1,8 +1,8 @@
 //! Audio → events at any setting, without a file: for experiments on events and their storage.
 
+use super::Progress;
 use super::analysis::{Analysed, analyse};
 use super::compress::{for_each_chunk, header_of};
-use super::Progress;
 use crate::Result;
 use crate::audio_file::{AudioInput, Surround};
 use crate::container::Header;
@@ -21,12 +21,7 @@ impl<'a> EventSource<'a> {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn new(
-        input: &AudioInput,
-        model: &'a Model,
-        surround: Surround,
-        progress: &mut Progress<'_>,
-    ) -> Result<Self> {
+    pub fn new(input: &AudioInput, model: &'a Model, surround: Surround, progress: &mut Progress<'_>) -> Result<Self> {
         let file = analyse(input, surround, progress)?;
         let header = header_of(&file, model)?;
         Ok(Self { file, header, model })
