@@ -183,7 +183,8 @@ fn chart(names: &[&str], points: &[Point], crossings: &[Crossing]) -> Chart {
     });
     Chart {
         title: "Storage of events by their density".to_owned(),
-        x: Axis::logarithmic("events, % of cells"),
+        // up to 100 %, so that there is room for the legend
+        x: Axis { range: Some(0.15..100.0), ..Axis::logarithmic("events, % of cells") },
         y: Axis::logarithmic("bits per second"),
         series: series.collect(),
         marks: crossings.iter().map(|c| (100.0 * c.density, c.rate, format!("{:.1} %", 100.0 * c.density))).collect(),

@@ -65,7 +65,7 @@ fn files_of_other_models_have_no_range_coder() {
     assert_eq!(facts["methods"].as_array().unwrap().len(), 14);
     let message = fail(spiccato("events").arg(testdata("golden/range-coder.spic")), 1);
     assert!(message.contains("model"), "{message}");
-    fail(spiccato("events a.spic b.spic"), 1);
+    fail(spiccato("events a.spic").arg("b.spic"), 1);
 }
 
 #[test]
