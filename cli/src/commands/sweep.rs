@@ -141,7 +141,7 @@ fn crossings(names: &[&'static str], points: &[Point]) -> Vec<Crossing> {
                 // logarithms of the ratio: the curves are nearly straight on logarithmic axes
                 let ratio = |point: &Point| (point.rates[a] / point.rates[b]).ln();
                 let (before, after) = (ratio(&pair[0]), ratio(&pair[1]));
-                if !(before * after < 0.0) {
+                if before.signum() == after.signum() {
                     continue;
                 }
                 let share = before / (before - after);
