@@ -5,4 +5,5 @@ pub(crate) mod compress;
 pub(crate) mod decompress;
 pub(crate) mod evaluate;
 pub(crate) mod info;
+pub(crate) mod selectivity;
 pub(crate) mod train;

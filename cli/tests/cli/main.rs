@@ -9,5 +9,6 @@ mod decompress;
 mod evaluate;
 mod info;
 mod refusal;
+mod selectivity;
 mod train;
 mod util;
