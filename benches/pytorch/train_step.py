@@ -1,19 +1,21 @@
 """One training step of Spiccato's network in PyTorch on the CPU, to compare the trainer's speed with.
 
     python3 -m venv /tmp/pytorch
-    /tmp/pytorch/bin/pip install torch==2.9.1 numpy==2.3.5 --extra-index-url https://download.pytorch.org/whl/cpu
+    /tmp/pytorch/bin/pip install torch==2.9.1 numpy==2.4.6
     /tmp/pytorch/bin/python benches/pytorch/train_step.py --threads 2 --spiccato target/release/spiccato --data FOLDER
 
 The same sizes as the default configuration: 24 crops of 128 frames, two stacks of five blocks of width 256, 512 neurons;
 forward, loss, backward, clipping, AdamW and the running average of the weights, all in float32. PyTorch is given its
 features ready made and random, while `spiccato train` reads its crops from disk and analyses them. With `--spiccato` and
-`--data` both are timed in turns, so that other work on the machine meets both alike.
+`--data` both are timed in turns, so that other work on the machine meets both alike. `--cpu` counts processor time instead of
+wall-clock time, for a machine that is not quiet; it makes sense with `--threads 1` only, because threads that wait for each
+other by spinning burn it.
 
 See training/src/{step,loss,prior}.rs and codec/src/network/ for what this mirrors.
 """
 
 import argparse
-import csv
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -180,29 +182,39 @@ class Torch:
             torch._foreach_lerp_(self.averages, self.parameters, 0.002)
         return total.item()
 
-    def speed(self, steps):
-        """Seconds of audio trained per second."""
-        start = time.perf_counter()
+    def seconds(self, steps, clock):
+        """Time of so many steps."""
+        start = clock()
         for _ in range(steps):
             self.step()
-        return steps * BATCH * FRAMES * FRAME_SECONDS / (time.perf_counter() - start)
+        return clock() - start
 
 
-def spiccato_speed(arguments, with_prior, steps):
-    """The speed that `spiccato train` logs for its second half, when all is warm."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        command = [arguments.spiccato, "train", "--data", arguments.data, "--out", run, "--quiet"]
-        command += ["--threads", str(arguments.threads), "--set", f"steps={2 * steps}"]
-        command += ["--set", f"validation_interval={steps}"]
-        start = 0.0 if with_prior else 1.0
-        ramp = "[0.0, 0.0]" if with_prior else "[1.0, 1.0]"
-        command += ["--set", f"prior.start={start}", "--set", f"prior.information_ramp={ramp}"]
-        if arguments.cache:
-            command += ["--cache", arguments.cache]
-        subprocess.run(command, check=True)
-        with open(run / "log.csv", newline="") as log:
-            return float(list(csv.DictReader(log))[-1]["speed"])
+def children_cpu():
+    """Processor time of the programs that were run."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def spiccato_seconds(arguments, steps, clock):
+    """Time of so many steps of `spiccato train`: a run of two more than that less a run of two."""
+
+    def run(count):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            command = [arguments.spiccato, "train", "--data", arguments.data, "--out", out, "--quiet"]
+            start, ramp = (0.0, "[0.0, 0.0]") if arguments.prior else (1.0, "[1.0, 1.0]")
+            settings = {"steps": count, "prior.start": start, "prior.information_ramp": ramp}
+            for key, value in settings.items():
+                command += ["--set", f"{key}={value}"]
+            command += ["--threads", str(arguments.threads)]
+            if arguments.cache:
+                command += ["--cache", arguments.cache]
+            begin = clock()
+            subprocess.run(command, check=True)
+            return clock() - begin
+
+    return run(steps + 2) - run(2)
 
 
 def main():
@@ -214,16 +226,18 @@ def main():
     parser.add_argument("--spiccato", help="the program to compare with")
     parser.add_argument("--data", help="folder to train it on")
     parser.add_argument("--cache", help="its decoded audio")
+    parser.add_argument("--cpu", action="store_true", help="count processor time")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     reference = Torch(arguments.prior)
-    reference.speed(3)
+    reference.seconds(3, time.perf_counter)
+    audio = arguments.steps * BATCH * FRAMES * FRAME_SECONDS
     rows = []
     for turn in range(arguments.turns):
-        theirs = reference.speed(arguments.steps)
+        theirs = audio / reference.seconds(arguments.steps, time.process_time if arguments.cpu else time.perf_counter)
         row = f"turn {turn + 1}: PyTorch {torch.__version__} {theirs:.1f} x real time"
         if arguments.spiccato:
-            ours = spiccato_speed(arguments, arguments.prior, arguments.steps)
+            ours = audio / spiccato_seconds(arguments, arguments.steps, children_cpu if arguments.cpu else time.perf_counter)
             row += f", spiccato {ours:.1f} x, ratio {ours / theirs:.2f}"
             rows.append((theirs, ours, ours / theirs))
         else:
