@@ -201,8 +201,8 @@ pub(crate) fn quantise(network: &NetworkConfig, weights: &dyn Parameters) -> any
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
     use crate::variables::Variables;
+    use candle_core::Device;
     use spiccato::events::EventMatrix;
     use spiccato::network::quality_features;
 

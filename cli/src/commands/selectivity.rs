@@ -211,7 +211,10 @@ impl Regime {
     fn print(&self) -> Result<()> {
         let Self { percent, tuning, synchrony, .. } = self;
         let (seconds, strikes) = (self.seconds(), tuning.strikes.iter().sum::<u32>());
-        print_line(format_args!("quality {percent}: {:.0} events/s, {strikes} strikes in {seconds:.0} s", self.events_per_second()))?;
+        print_line(format_args!(
+            "quality {percent}: {:.0} events/s, {strikes} strikes in {seconds:.0} s",
+            self.events_per_second()
+        ))?;
         let selectivity = match tuning.tuned() {
             0 => String::new(),
             _ => format!(", to {} keys with a median d′ of {:.2}", tuning.keys_covered(), tuning.median_d_prime()),

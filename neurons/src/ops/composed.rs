@@ -76,7 +76,7 @@ mod tests {
         assert_equal(&flat, |v| ops::linear(&v[0], &v[1], &v[2]), |v| linear(&v[0], &v[1], &v[2]))?;
         let inputs = [x.clone(), random(&[6], 7)?];
         assert_equal(&inputs, |v| ops::rms_norm(&v[0], &v[1]), |v| rms_norm(&v[0], &v[1], 1e-5))?;
-        assert_equal(&[x.clone()], |v| ops::sigmoid(&v[0]), |v| sigmoid(&v[0]))?;
+        assert_equal(std::slice::from_ref(&x), |v| ops::sigmoid(&v[0]), |v| sigmoid(&v[0]))?;
         for (taps, dilation) in [(1, 1), (3, 2), (7, 4)] {
             let inputs = [x.clone(), random(&[taps, 6], 8)?];
             let both = |v: &[Var], f: fn(&Tensor, &Tensor, usize) -> Result<Tensor>| f(&v[0], &v[1], dilation);

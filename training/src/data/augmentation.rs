@@ -11,7 +11,12 @@ use super::room::Room;
 use crate::config::Augmentation;
 
 /// `count` samples of `clip` from a random place, changed as asked for.
-pub(super) fn samples(clip: &Clip, count: usize, augmentation: &Augmentation, rng: &mut ChaCha8Rng) -> Result<Vec<f32>> {
+pub(super) fn samples(
+    clip: &Clip,
+    count: usize,
+    augmentation: &Augmentation,
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<f32>> {
     let room = chance(rng, augmentation.room_share).then(|| Room::draw(rng, augmentation));
     // What sounded before the crop still sounds in the room.
     let before = room.as_ref().map_or(0, Room::samples);

@@ -184,9 +184,7 @@ impl<'a, P: FnMut(usize, usize) + Send> Store<'a, P> {
     }
 
     fn find_or_decode(&self, path: &Path) -> Result<Entry, Failure> {
-        let metadata = std::fs::metadata(path)
-            .with_context(|| path.display().to_string())
-            .map_err(Failure::Source)?;
+        let metadata = std::fs::metadata(path).with_context(|| path.display().to_string()).map_err(Failure::Source)?;
         let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).table.get(path).cloned();
         match known.filter(|entry| entry.fits(&metadata, self.folder)) {
             Some(entry) => Ok(entry),
@@ -259,7 +257,8 @@ impl Output {
     }
 
     fn finish(self) -> Result<()> {
-        let file = self.file.into_inner().map_err(|e| e.into_error()).with_context(|| self.path.display().to_string())?;
+        let file =
+            self.file.into_inner().map_err(|e| e.into_error()).with_context(|| self.path.display().to_string())?;
         Ok(file.commit()?)
     }
 }

@@ -20,8 +20,20 @@ fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result
 /// If the table can't be built.
 pub fn neuron_table(events: &[u64], tuning: &Tuning, synchrony: &Synchrony) -> Result<Vec<u8>> {
     let columns = [
-        "neuron", "events", "key", "d_prime", "hits", "false_alarms", "tuning_score", "tuning_p", "tuned", "peak_lag_ms",
-        "peak_over_control", "synchrony_score", "synchrony_p", "synchronous",
+        "neuron",
+        "events",
+        "key",
+        "d_prime",
+        "hits",
+        "false_alarms",
+        "tuning_score",
+        "tuning_p",
+        "tuned",
+        "peak_lag_ms",
+        "peak_over_control",
+        "synchrony_score",
+        "synchrony_p",
+        "synchronous",
     ];
     let rows = events.iter().zip(&tuning.neurons).zip(&synchrony.neurons).enumerate();
     let rows = rows.map(|(i, ((events, neuron), correlogram))| {
