@@ -8,6 +8,9 @@ pub(super) const HALF: usize = 12;
 
 const TAPS: usize = 2 * HALF;
 
+/// Parts of the sum; divides [`TAPS`].
+const LANES: usize = 8;
+
 /// Phases between two samples in the table.
 const PHASES: usize = 256;
 
@@ -44,13 +47,26 @@ pub(super) fn resample(source: &[f32], ratio: f64, count: usize) -> Vec<f32> {
     let weights = &*WEIGHTS;
     let sample = |i: usize| {
         let position = i as f64 * ratio;
-        let phase = position.fract() * PHASES as f64;
-        let (below, between) = (phase as usize, phase.fract() as f32);
-        let Some(near) = source.get(position as usize + 1..position as usize + 1 + TAPS) else { return 0.0 };
-        let taps = weights[below].iter().zip(&weights[below + 1]).zip(near);
-        taps.map(|((low, high), x)| (low + between * (high - low)) * x).sum()
+        let first = position as usize;
+        let phase = (position - first as f64) * PHASES as f64;
+        let below = phase as usize;
+        let between = (phase - below as f64) as f32;
+        let near = source.get(first + 1..).and_then(|near| near.first_chunk::<TAPS>());
+        near.map_or(0.0, |near| weighted(near, &weights[below], &weights[below + 1], between))
     };
     (0..count).map(sample).collect()
+}
+
+/// Sum of the samples by weights between two phases, in lanes, so that it vectorises.
+fn weighted(samples: &[f32; TAPS], low: &[f32; TAPS], high: &[f32; TAPS], between: f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    for start in (0..TAPS).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            let tap = start + lane;
+            *sum += (low[tap] + between * (high[tap] - low[tap])) * samples[tap];
+        }
+    }
+    lanes.iter().sum()
 }
 
 #[cfg(test)]
