@@ -134,7 +134,10 @@ pub(crate) struct EventsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct EvaluateArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<EvaluateCommand>,
     /// Audio files
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
@@ -146,6 +149,39 @@ pub(crate) struct EvaluateArgs {
     /// Mix more than two channels down to stereo instead of refusing them
     #[arg(long)]
     pub(crate) downmix: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvaluateCommand {
+    /// Show which piano keys the neurons stand for, and how their events are timed to the onsets of notes
+    Events(EvaluateEventsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateEventsArgs {
+    /// Recordings of a piano
+    #[arg(required_unless_present = "data", conflicts_with_all = ["data", "limit"])]
+    pub(crate) files: Vec<PathBuf>,
+    /// The performance in MIDI of each recording, in the same order [default: beside it, with .midi or .mid]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) midi: Vec<PathBuf>,
+    /// Instead of files, the validation split of a dataset laid out as MAESTRO
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// Recordings of the dataset to use at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Constant qualities from 0 to 100 to compare: events are sparse at low ones and dense at high ones
+    #[arg(short, long, value_parser = percentage, value_delimiter = ',', default_value = "10,90")]
+    pub(crate) quality: Vec<f64>,
+    /// Folder for tables (CSV) and pictures (SVG)
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -170,6 +206,9 @@ pub(crate) struct TrainArgs {
     /// Go on with the run in the output folder
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Where to compute: cpu, or cuda:0 and so on in a build with the feature cuda
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
     /// Folder for the decoded audio [default: .spiccato-cache inside the run's folder]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) cache: Option<PathBuf>,

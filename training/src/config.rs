@@ -86,11 +86,52 @@ pub struct Augmentation {
     pub noise_share: f64,
     /// Level of that noise, from and to, in dB relative to full scale.
     pub noise_db: (f64, f64),
+    /// Largest change of pitch in cents, either way, by resampling.
+    pub resample_cents: f64,
+    /// Share of crops that are heard in another room.
+    pub room_share: f64,
+    /// Reverberation time of that room, from and to, in seconds.
+    pub room_seconds: (f64, f64),
+    /// Energy of its reverberation, from and to, in dB relative to the direct sound.
+    pub room_db: (f64, f64),
 }
 
 impl Default for Augmentation {
     fn default() -> Self {
-        Self { gain_db: 4.0, equaliser_db: 2.5, noise_share: 0.3, noise_db: (-85.0, -60.0) }
+        Self {
+            gain_db: 4.0,
+            equaliser_db: 2.5,
+            noise_share: 0.3,
+            noise_db: (-85.0, -60.0),
+            resample_cents: 0.0,
+            room_share: 0.0,
+            room_seconds: (0.2, 0.8),
+            room_db: (-20.0, -6.0),
+        }
+    }
+}
+
+impl Augmentation {
+    fn validate(&self) -> Result<()> {
+        let Self { gain_db, equaliser_db, noise_share, noise_db, .. } = *self;
+        let Self { resample_cents, room_share, room_seconds, room_db, .. } = *self;
+        let within = |name: &str, value: f64, least: f64, most: f64| {
+            ensure!((least..=most).contains(&value), "augmentation.{name} must be from {least} to {most}, not {value}");
+            Ok(())
+        };
+        let range = |name: &str, (from, to): (f64, f64), least: f64, most: f64| {
+            ensure!(from <= to, "augmentation.{name} must rise, not {:?}", (from, to));
+            within(name, from, least, most)?;
+            within(name, to, least, most)
+        };
+        within("gain_db", gain_db, 0.0, 100.0)?;
+        within("equaliser_db", equaliser_db, 0.0, 100.0)?;
+        within("noise_share", noise_share, 0.0, 1.0)?;
+        range("noise_db", noise_db, -100.0, 0.0)?;
+        within("resample_cents", resample_cents, 0.0, 1200.0)?;
+        within("room_share", room_share, 0.0, 1.0)?;
+        range("room_seconds", room_seconds, 0.01, 10.0)?;
+        range("room_db", room_db, -100.0, 20.0)
     }
 }
 
@@ -207,14 +248,7 @@ impl TrainingConfig {
         ensure!(self.validation_interval > 0, "validation_interval must be at least 1");
         let seconds = self.checkpoint_seconds;
         ensure!((0.0..=1e9).contains(&seconds), "checkpoint_seconds must be from 0 to 1e9, not {seconds}");
-        let Augmentation { gain_db, equaliser_db, noise_share, noise_db: (from, to) } = self.augmentation;
-        let decibels = |v: f64| (0.0..=100.0).contains(&v);
-        ensure!(
-            decibels(gain_db) && decibels(equaliser_db) && share(noise_share) && decibels(-from) && decibels(-to),
-            "augmentation must have decibels from 0 to 100 (below full scale for noise) and a share from 0 to 1, not {:?}",
-            self.augmentation
-        );
-        ensure!(from <= to, "augmentation.noise_db must rise, not {:?}", (from, to));
+        self.augmentation.validate()?;
         self.network.check()?;
         ensure!(
             self.network.bands == spiccato::signal::BANDS,
@@ -251,6 +285,12 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_lists_every_setting_with_its_default() {
+        let reference: toml::Table = include_str!("../../docs/training.toml").parse().unwrap();
+        assert_eq!(reference, toml::Table::try_from(TrainingConfig::default()).unwrap());
+    }
+
+    #[test]
     fn single_values_override_the_text() {
         let text = "steps = 10\n[augmentation]\ngain_db = 1.0\nequaliser_db = 0.5";
         let settings = ["augmentation.gain_db=6.5".to_owned(), "batch = 8".to_owned()];
@@ -276,6 +316,12 @@ mod tests {
             ("bottleneck = { vector = { entries = 100 } }", "100"),
             ("bottleneck = \"none\"", "none"),
             ("[augmentation]\nnoise_db = [-20.0, -30.0]", "noise_db"),
+            ("[augmentation]\nnoise_db = [-20.0, 3.0]", "noise_db"),
+            ("[augmentation]\ngain_db = nan", "gain_db"),
+            ("[augmentation]\nresample_cents = -5.0", "resample_cents"),
+            ("[augmentation]\nroom_share = 1.5", "room_share"),
+            ("[augmentation]\nroom_seconds = [0.0, 1.0]", "room_seconds"),
+            ("[augmentation]\nroom_db = [nan, 0.0]", "room_db"),
         ] {
             let message = TrainingConfig::from_toml(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text}: {message}");

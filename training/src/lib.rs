@@ -8,6 +8,7 @@
 //! - [`bottleneck`]: sparse events, and the quantisers that they are compared with.
 //! - [`trainer`]: a run in its folder, with log, checkpoints and the model file.
 //! - [`evaluate`]: distances between decoded and original audio.
+//! - [`selectivity`]: what the neurons stand for, against performances in MIDI.
 //!
 //! The loss is the distortion of the log-band features plus a pressure on the rate. The rate is the firing rate at first
 //! and then, for the most part, the information of the events under a prior that learns beside the network and is
@@ -23,6 +24,7 @@ pub mod bottleneck;
 mod checkpoint;
 pub mod config;
 pub mod data;
+mod device;
 pub mod evaluate;
 mod log;
 mod loss;
@@ -31,11 +33,13 @@ pub mod plot;
 mod prior;
 mod rate;
 mod schedule;
+pub mod selectivity;
 mod step;
 pub mod trainer;
 mod validation;
 mod variables;
 
 pub use config::TrainingConfig;
+pub use device::device;
 pub use trainer::{Outcome, Report, Trainer, check_vacant};
 pub use validation::Validation;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::variables::Variables;
@@ -82,7 +82,7 @@ impl Optimizer {
                 *average = averaging * *average + (1.0 - averaging) * *w;
             }
             ensure!(weights.iter().all(|w| w.is_finite()), "weight {name} is not finite at step {}", settings.step);
-            variable.set(&Tensor::from_vec(weights, variable.shape(), &Device::Cpu)?)?;
+            variable.set(&Tensor::from_vec(weights, variable.shape(), variable.device())?)?;
             Ok(())
         })?;
         Ok(norm)

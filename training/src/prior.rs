@@ -4,7 +4,7 @@
 //! The same structure as `spiccato::entropy`: leaky traces of the past events through a rectified hidden layer, the age
 //! of each neuron's last event, the neurons already coded in the frame, and the quality.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use spiccato::entropy::{LOGIT_UNIT, PriorWeights};
 use spiccato::network::{Initial, NetworkConfig, Parameter, Parameters};
 use spiccato_neurons::ops::{information, leaky_scan, linear, lookup};
@@ -77,16 +77,18 @@ impl Prior {
         // The leaky scan scales its input; the integer traces don't.
         let gain_inverse: Vec<f32> = decay.iter().map(|a| 1.0 / (1.0 - a * a).sqrt()).collect();
         let later: Vec<f32> = (0..neurons * neurons).map(|i| f32::from(u8::from(i % neurons > i / neurons))).collect();
-        let later = Tensor::from_vec(later, (neurons, neurons), &Device::Cpu)?;
+        let input = get("input.weight", [neurons, CHANNELS])?;
+        let device = input.device().clone();
+        let later = Tensor::from_vec(later, (neurons, neurons), &device)?;
         Ok(Self {
-            input: get("input.weight", [neurons, CHANNELS])?,
+            input,
             hidden_quality: get("hidden.quality", [knots, CHANNELS])?,
             output: get("output.weight", [CHANNELS, neurons])?,
             quality: get("quality", [knots, neurons])?,
             age: get("age", [AGES, neurons])?,
             chord: (get("chord.weight", [neurons, neurons])? * later)?,
-            decay: Tensor::from_vec(decay, CHANNELS, &Device::Cpu)?,
-            gain_inverse: Tensor::from_vec(gain_inverse, CHANNELS, &Device::Cpu)?,
+            decay: Tensor::from_vec(decay, CHANNELS, &device)?,
+            gain_inverse: Tensor::from_vec(gain_inverse, CHANNELS, &device)?,
             neurons,
         })
     }
@@ -128,7 +130,7 @@ fn ages(events: &Tensor) -> Result<Tensor> {
             }
         }
     }
-    Tensor::from_vec(buckets, events.shape(), &Device::Cpu)
+    Tensor::from_vec(buckets, events.shape(), events.device())
 }
 
 fn bucket(age: Option<usize>) -> usize {
@@ -202,6 +204,7 @@ pub(crate) fn quantise(network: &NetworkConfig, weights: &dyn Parameters) -> any
 mod tests {
     use super::*;
     use crate::variables::Variables;
+    use candle_core::Device;
     use spiccato::events::EventMatrix;
     use spiccato::network::quality_features;
 

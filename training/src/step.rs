@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 use spiccato::network::{Network, Parameters, quality_features};
 
@@ -123,9 +123,11 @@ fn differentiate(
 ) -> Result<Shard> {
     let draw = Draw { seed: config.seed, step, batch: config.batch, places, frames: config.frames };
     let batch = crops(clips, &draw, &config.augmentation)?;
-    let quality = quality_features(&batch.qualities, config.network.knots)?;
+    let device = variables.device();
+    let features = batch.features.to_device(&device)?;
+    let quality = quality_features(&batch.qualities, config.network.knots)?.to_device(&device)?;
     let pressure = pressures(config, step, variables, &batch.qualities)?;
-    let pressure = Tensor::from_vec(pressure, batch.qualities.len(), &Device::Cpu)?;
+    let pressure = Tensor::from_vec(pressure, batch.qualities.len(), &device)?;
     let model = auto_encoder(config, step, variables)?;
     let conditions = Conditions {
         qualities: &batch.qualities,
@@ -133,7 +135,7 @@ fn differentiate(
         pressure: &pressure,
         information_share: schedule::information_share(config, step),
     };
-    let loss = loss(&model, &batch.features, &conditions)?;
+    let loss = loss(&model, &features, &conditions)?;
     let store = loss.total.backward()?;
     let mut gradients = Gradients::new();
     let learned = |name: &str| !is_fixed(name) && (model.prior.is_some() || !prior::owns(name));

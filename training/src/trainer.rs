@@ -100,6 +100,15 @@ impl Trainer {
         })
     }
 
+    /// The same run computed on another device.
+    ///
+    /// # Errors
+    /// If the device has no room for the weights.
+    pub fn to_device(mut self, device: &Device) -> Result<Self> {
+        self.variables = self.variables.to_device(device)?;
+        Ok(self)
+    }
+
     /// The run's configuration.
     pub fn config(&self) -> &TrainingConfig {
         &self.config

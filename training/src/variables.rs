@@ -43,6 +43,19 @@ impl Variables {
         Ok(Self { tensors, variables })
     }
 
+    /// The same weights on another device.
+    pub(crate) fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = self.iter().map(|(name, v)| Ok((name.to_owned(), Var::from_tensor(&v.to_device(device)?)?)));
+        let variables = moved.collect::<Result<Vec<(String, Var)>>>()?;
+        let tensors = variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
+        Ok(Self { tensors, variables })
+    }
+
+    /// Where the weights are.
+    pub(crate) fn device(&self) -> Device {
+        self.variables.first().map_or(Device::Cpu, |(_, variable)| variable.device().clone())
+    }
+
     /// Names and variables in alphabetical order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.variables.iter().map(|(name, v)| (name.as_str(), v))
@@ -52,7 +65,7 @@ impl Variables {
     pub(crate) fn set(&self, name: &str, values: Vec<f32>) -> Result<()> {
         for (own, variable) in &self.variables {
             if own == name {
-                variable.set(&Tensor::from_vec(values, variable.shape(), &Device::Cpu)?)?;
+                variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
                 return Ok(());
             }
         }

@@ -13,11 +13,14 @@ use spiccato_training::evaluate::{METRICS, scores};
 
 use super::compress::compress_file;
 use super::decompress::decode_file;
-use crate::args::EvaluateArgs;
+use crate::args::{EvaluateArgs, EvaluateCommand};
 use crate::model;
 use crate::output::print_line;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    if let Some(EvaluateCommand::Events(args)) = &args.command {
+        return super::selectivity::run(args);
+    }
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
     let settings = CompressSettings {

@@ -6,5 +6,6 @@ pub(crate) mod decompress;
 pub(crate) mod evaluate;
 pub(crate) mod events;
 pub(crate) mod info;
+pub(crate) mod selectivity;
 pub(crate) mod sweep;
 pub(crate) mod train;

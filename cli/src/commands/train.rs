@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use spiccato_training::data::{Clip, find_sources, open_corpus};
-use spiccato_training::{Outcome, Report, Trainer, TrainingConfig};
+use spiccato_training::{Outcome, Report, Trainer, TrainingConfig, check_vacant, device};
 
 use crate::args::TrainArgs;
 use crate::model;
@@ -14,8 +14,9 @@ use crate::progress::Bar;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     model::use_threads(args.threads)?;
+    let device = device(&args.device)?;
     let mut trainer = if args.resume {
-        let trainer = Trainer::resume(&args.out)?;
+        let trainer = Trainer::resume(&args.out)?.to_device(&device)?;
         if args.config.is_some() || !args.set.is_empty() {
             bail!("a resumed run keeps its configuration; leave --config and --set away or start another run");
         }
@@ -24,6 +25,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         None
     };
     let config = configuration(args)?;
+    if !args.resume {
+        check_vacant(&args.out)?; // now, not after all has been decoded
+    }
     let (sources, missing) = find_sources(&args.data)?;
     for path in &missing {
         eprintln!("missing: {}", path.display());
@@ -33,6 +37,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let corpus = open_corpus(&sources, &cache, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
     for (path, reason) in &corpus.rejected {
         eprintln!("left out: {}: {reason}", path.display());
+    }
+    for note in &corpus.notes {
+        eprintln!("note: {note}");
     }
     if !args.quiet {
         bar.print(&format!(
@@ -45,7 +52,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     }
     let trainer = match &mut trainer {
         Some(trainer) => trainer,
-        None => trainer.insert(Trainer::start(config, &corpus, &args.out)?),
+        None => trainer.insert(Trainer::start(config, &corpus, &args.out)?.to_device(&device)?),
     };
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);

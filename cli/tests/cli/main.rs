@@ -10,5 +10,6 @@ mod evaluate;
 mod events;
 mod info;
 mod refusal;
+mod selectivity;
 mod train;
 mod util;

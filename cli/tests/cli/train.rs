@@ -86,8 +86,10 @@ fn a_run_leaves_a_model_that_works() {
 
     // A second run there would overwrite the first.
     let before = fs::read(&model).unwrap();
-    let message = folder.refuse(train(4, &data, &run).arg("--quiet"));
+    let other_cache = folder.file("other-cache");
+    let message = folder.refuse(train(4, &data, &run).arg("--quiet").arg("--cache").arg(&other_cache));
     assert!(message.contains("holds a run already") && message.contains("resume"), "{message}");
+    assert!(!other_cache.exists(), "nothing is decoded for a run that can't start");
     assert!(fs::read(&model).unwrap() == before);
     let message = folder.refuse(resume(&data, &run).args(["--set", "steps=8"]));
     assert!(message.contains("--set"), "{message}");
@@ -172,6 +174,13 @@ fn data_and_runs_that_are_not_there_are_named() {
     assert!(message.contains("broken.wav"), "{message}");
     let message = folder.refuse(&mut train(4, &folder.file("missing"), &run));
     assert!(message.contains("missing"), "{message}");
+    fs::write(data.join("maestro-v3.0.0.csv"), "name,use\nbroken.wav,train\n").unwrap();
+    let message = folder.refuse(&mut train(4, &data, &run));
+    assert!(message.contains("maestro-v3.0.0.csv") && message.contains("its columns are name, use"), "{message}");
+    if cfg!(not(feature = "cuda")) {
+        let message = folder.refuse(train(4, &data, &run).args(["--device", "cuda:0"]));
+        assert!(message.contains("without CUDA"), "{message}");
+    }
     let message = folder.refuse(&mut resume(&data, &folder.file("no-run")));
     assert!(message.contains("no-run"), "{message}");
 }

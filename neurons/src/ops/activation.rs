@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor};
 
+use super::composed;
 use super::kernel::{Kernel1, Kernel2, View, differentiable1, forward_only2};
 use crate::Real;
 
@@ -10,6 +11,9 @@ use crate::Real;
 /// # Errors
 /// If the tensor is not `f32` or `f64`.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return x * composed::sigmoid(&(x * GELU_SLOPE)?)?;
+    }
     differentiable1(Pointwise(Function::Gelu), x)
 }
 
@@ -18,6 +22,9 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the tensor is not `f32` or `f64`.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::sigmoid(x);
+    }
     differentiable1(Pointwise(Function::Sigmoid), x)
 }
 

@@ -1,7 +1,10 @@
 //! The bridge between plain slice functions and Candle's custom operations: a kernel is a function of contiguous
 //! slices, generic over the float type, with an optional backward pass in terms of tensors.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Tensor, bail};
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Tensor, bail,
+};
 
 use crate::Real;
 
@@ -35,13 +38,18 @@ fn view<'a, T: Real>(storage: &'a CpuStorage, layout: &'a Layout) -> Result<View
     }
 }
 
+/// Brings the result of a kernel that ran on the CPU to the device of its argument.
+fn to_device((result, shape): (CpuStorage, Shape), argument: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+    Ok((argument.device().storage_from_cpu_storage_owned(result)?, shape))
+}
+
 /// Runs `$run::<T>` with the float type of the storage.
 macro_rules! by_float_type {
     ($storage:expr, $name:expr, $run:ident) => {
         match $storage {
             CpuStorage::F32(_) => $run!(f32),
             CpuStorage::F64(_) => $run!(f64),
-            other => bail!("{}: f32 or f64 only, not {:?}", $name, candle_core::backend::BackendStorage::dtype(other)),
+            other => bail!("{}: f32 or f64 only, not {:?}", $name, other.dtype()),
         }
     };
 }
@@ -118,6 +126,10 @@ impl<K: Kernel1> CustomOp1 for Op<K> {
         by_float_type!(s1, K::NAME, run)
     }
 
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout) -> Result<(CudaStorage, Shape)> {
+        to_device(self.cpu_fwd(&s1.to_cpu_storage()?, l1)?, s1)
+    }
+
     fn bwd(&self, a: &Tensor, result: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         self.0.backward(a, result, grad)
     }
@@ -136,6 +148,10 @@ impl<K: Kernel2> CustomOp2 for Op<K> {
             }};
         }
         by_float_type!(s1, K::NAME, run)
+    }
+
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        to_device(self.cpu_fwd(&s1.to_cpu_storage()?, l1, &s2.to_cpu_storage()?, l2)?, s1)
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, result: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -164,6 +180,19 @@ impl<K: Kernel3> CustomOp3 for Op<K> {
             }};
         }
         by_float_type!(s1, K::NAME, run)
+    }
+
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (c1, c2, c3) = (s1.to_cpu_storage()?, s2.to_cpu_storage()?, s3.to_cpu_storage()?);
+        to_device(self.cpu_fwd(&c1, l1, &c2, l2, &c3, l3)?, s1)
     }
 
     fn bwd(

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::kernel::{Kernel3, View, differentiable3};
 use super::matrix::{Matrix, multiply, sum_rows, times_transposed, transposed_times};
 use crate::Real;
@@ -12,6 +13,9 @@ use crate::Real;
 /// # Errors
 /// If the shapes don't fit.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::linear(x, weight, bias);
+    }
     differentiable3(Linear, x, weight, bias)
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::kernel::{Kernel2, View, differentiable2, forward_only2};
 use crate::Real;
 
@@ -13,6 +14,9 @@ use crate::Real;
 pub fn temporal_convolution(x: &Tensor, weight: &Tensor, dilation: usize) -> Result<Tensor> {
     if weight.dim(0)? % 2 == 0 {
         bail!("temporal convolution: the number of taps must be odd, not {}", weight.dim(0)?);
+    }
+    if !x.device().is_cpu() {
+        return composed::temporal_convolution(x, weight, dilation);
     }
     differentiable2(TemporalConvolution { dilation }, x, weight)
 }

@@ -3,7 +3,7 @@
 //! section III-C). An entry that is hardly used any more begins anew at one of the current latents.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -83,7 +83,7 @@ pub(super) fn quantise(
         }
         statistics.push(Statistics { counts, sums, candidates });
     }
-    let residual = Tensor::from_vec(residual, latents.shape(), &Device::Cpu)?;
+    let residual = Tensor::from_vec(residual, latents.shape(), latents.device())?;
     let quantised = (latents.detach() - &residual)?;
     let commitment = ((latents - &quantised)?.sqr()?.mean_all()? * COMMITMENT)?;
     Ok(Coded {
@@ -97,7 +97,7 @@ pub(super) fn quantise(
 
 /// r·e − ½‖e‖² of every vector with every entry, which is largest for the nearest entry.
 fn scores(codebook: &Tensor, vectors: &[f32], width: usize) -> candle_core::Result<Vec<f32>> {
-    let vectors = Tensor::from_slice(vectors, (vectors.len() / width, width), &Device::Cpu)?;
+    let vectors = Tensor::from_slice(vectors, (vectors.len() / width, width), codebook.device())?;
     let norms = (codebook.sqr()?.sum(1)? * 0.5)?;
     vectors.matmul(&codebook.t()?)?.broadcast_sub(&norms)?.flatten_all()?.to_vec1()
 }
@@ -162,6 +162,7 @@ pub(crate) fn update(variables: &Variables, shards: &[Vec<Statistics>], seed: u6
 mod tests {
     use super::super::Bottleneck;
     use super::*;
+    use candle_core::Device;
     use spiccato::network::NetworkConfig;
 
     /// Latents in 16 tight clouds.

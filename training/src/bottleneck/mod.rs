@@ -209,13 +209,13 @@ impl Bottleneck {
             BottleneckConfig::DenseBinary => {
                 let fired = events(latents)?;
                 let symbols = first_symbols(&fired, steps[0], |z| u16::from(z > 0.0))?;
-                Ok(plain(fired.broadcast_mul(&mask(&steps, self.network.neurons)?)?, symbols))
+                Ok(plain(fired.broadcast_mul(&mask(&steps, self.network.neurons, fired.device())?)?, symbols))
             }
             BottleneckConfig::FiniteScalar { levels } => {
                 let rounded = scalar::round(latents, levels)?;
                 let half = (levels / 2) as f32;
                 let symbols = first_symbols(&rounded, steps[0], |y| (y * half + half).round() as u16)?;
-                Ok(plain(rounded.broadcast_mul(&mask(&steps, self.network.neurons)?)?, symbols))
+                Ok(plain(rounded.broadcast_mul(&mask(&steps, self.network.neurons, rounded.device())?)?, symbols))
             }
             BottleneckConfig::Vector { .. } | BottleneckConfig::ResidualVector { .. } => {
                 codebook::quantise(self.config, &self.codebooks, latents, &steps)
@@ -251,9 +251,9 @@ impl Bottleneck {
 }
 
 /// 1 for the first `steps` latents of each item, 0 for the others: (batch, 1, latents).
-fn mask(steps: &[usize], latents: usize) -> candle_core::Result<Tensor> {
+fn mask(steps: &[usize], latents: usize, device: &Device) -> candle_core::Result<Tensor> {
     let mask = steps.iter().flat_map(|&step| (0..latents).map(move |i| f32::from(u8::from(i < step))));
-    Tensor::from_vec(mask.collect::<Vec<_>>(), (steps.len(), 1, latents), &Device::Cpu)
+    Tensor::from_vec(mask.collect::<Vec<_>>(), (steps.len(), 1, latents), device)
 }
 
 /// The first `count` latents of each frame as symbols.

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use spiccato::signal::{BANDS, HOP, TARGET_RMS, analyze, log_features};
 
+use super::augmentation::{from_db, samples};
 use super::cache::Clip;
 use crate::config::Augmentation;
 
@@ -18,25 +19,32 @@ const MARGIN: usize = 2;
 const SILENCE: f32 = 1e-5;
 
 /// Features of some crops and the quality that each is to be coded with.
-pub(crate) struct Batch {
+pub struct Batch {
     /// (crops, frames, bands)
-    pub(crate) features: Tensor,
+    pub features: Tensor,
     /// One for each crop, 0 to 1.
-    pub(crate) qualities: Vec<f32>,
+    pub qualities: Vec<f32>,
 }
 
 /// Which crops to draw: those at `places` in the batch of `step`.
-pub(crate) struct Draw {
-    pub(crate) seed: u64,
-    pub(crate) step: u64,
-    pub(crate) batch: usize,
-    pub(crate) places: std::ops::Range<usize>,
-    pub(crate) frames: usize,
+pub struct Draw {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Step of the run.
+    pub step: u64,
+    /// Crops in the whole batch.
+    pub batch: usize,
+    /// Those of them that are drawn.
+    pub places: std::ops::Range<usize>,
+    /// Frames in a crop.
+    pub frames: usize,
 }
 
-/// Draws crops: a clip in proportion to its length, a place in it, then the augmentation.
-pub(crate) fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation) -> Result<Batch> {
-    let samples = (draw.frames + 2 * MARGIN - 1) * HOP;
+/// Draws crops: a clip in proportion to its length, a place in it, and changes to what is there.
+///
+/// # Errors
+/// If there is no clip or the cache can't be read.
+pub fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation) -> Result<Batch> {
     let total: usize = clips.iter().map(|c| c.samples).sum();
     ensure!(total > 0, "the training data is empty");
     let mut features = Vec::with_capacity(draw.places.len() * draw.frames * BANDS);
@@ -54,15 +62,7 @@ pub(crate) fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation) ->
             }
             at -= candidate.samples;
         }
-        let start = rng.random_range(0..=clip.samples.saturating_sub(samples));
-        let mut piece = clip.read(start, samples)?;
-        if rng.random::<f64>() < augmentation.noise_share {
-            let (from, to) = augmentation.noise_db;
-            let level = from_db(rng.random_range(from..=to));
-            // Uniform noise of that root mean square.
-            let bound = level * 3f32.sqrt();
-            piece.iter_mut().for_each(|x| *x += rng.random_range(-bound..=bound));
-        }
+        let piece = samples(clip, samples_of(draw.frames), augmentation, &mut rng)?;
         let gain_db = rng.random_range(-augmentation.gain_db..=augmentation.gain_db);
         let gain = TARGET_RMS / clip.rms.max(SILENCE) * from_db(gain_db);
         let equaliser = random_equaliser(&mut rng, augmentation.equaliser_db);
@@ -72,9 +72,14 @@ pub(crate) fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation) ->
     Ok(Batch { features, qualities })
 }
 
+/// Samples that the analysis of so many frames takes.
+fn samples_of(frames: usize) -> usize {
+    (frames + 2 * MARGIN - 1) * HOP
+}
+
 /// Features (1, frames, bands) of a piece of a clip at its normal level, without augmentation.
 pub(crate) fn features_of(clip: &Clip, start: usize, frames: usize) -> Result<Tensor> {
-    let piece = clip.read(start, (frames + 2 * MARGIN - 1) * HOP)?;
+    let piece = clip.read(start as i64, samples_of(frames))?;
     let mut features = Vec::with_capacity(frames * BANDS);
     features_within(&piece, TARGET_RMS / clip.rms.max(SILENCE), &[1.0; BANDS], frames, &mut features);
     Ok(Tensor::from_vec(features, (1, frames, BANDS), &Device::Cpu)?)
@@ -87,10 +92,6 @@ fn features_within(piece: &[f32], gain: f32, equaliser: &[f32; BANDS], frames: u
         frame.iter_mut().zip(equaliser).for_each(|(m, &e)| *m *= e);
     }
     log_features(magnitudes, gain, features);
-}
-
-fn from_db(db: f64) -> f32 {
-    10f64.powf(db / 20.0) as f32
 }
 
 /// Gain per band: the sum of three cosines over the bands with random phases and normally distributed amplitudes.

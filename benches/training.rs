@@ -1,0 +1,94 @@
+//! Speed of training: `CANDLE_NUM_THREADS=1 cargo bench -p spiccato-training`.
+//!
+//! `crops` is the data loading of a whole batch on one thread, `step` a whole step on all cores, before and after the
+//! prior learns with it. Audio in a step: `batch × frames × 384 / 24000` seconds, 49.2 with the default configuration.
+
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use spiccato::signal::SAMPLE_RATE;
+use spiccato_training::config::{Augmentation, PriorConfig};
+use spiccato_training::data::{Corpus, Draw, crops, find_sources, open_corpus};
+use spiccato_training::{Trainer, TrainingConfig};
+use tempfile::TempDir;
+
+/// A minute of chords in each of some files.
+fn corpus(folder: &TempDir) -> Corpus {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: SAMPLE_RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    for file in 0..8u32 {
+        let path = folder.path().join(format!("{file}.wav"));
+        let mut wav = hound::WavWriter::create(path, spec).expect("a file");
+        for n in 0..60 * SAMPLE_RATE {
+            let since = (n % 9000) as f32 / SAMPLE_RATE as f32;
+            let hertz = 110.0 * 1.06f32.powi(((n / 9000 + file) * 7 % 37) as i32);
+            let tone = |partial: f32| (std::f32::consts::TAU * partial * hertz * since).sin() / partial;
+            let sample = 9000.0 * (-3.0 * since).exp() * (tone(1.0) + tone(2.0) + tone(3.0));
+            wav.write_sample(sample as i16).expect("a sample");
+        }
+        wav.finalize().expect("a file");
+    }
+    let (sources, _) = find_sources(folder.path()).expect("files");
+    open_corpus(&sources, &folder.path().join(".cache"), |_, _| ()).expect("a corpus")
+}
+
+fn loading(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let corpus = corpus(&folder);
+    let usual = Augmentation::default();
+    let cases = [
+        ("usual changes", usual.clone()),
+        ("pitch", Augmentation { resample_cents: 30.0, ..usual.clone() }),
+        ("a room in one of four", Augmentation { room_share: 0.25, ..usual.clone() }),
+        ("pitch and a room in one of four", Augmentation { resample_cents: 30.0, room_share: 0.25, ..usual }),
+    ];
+    let mut group = criterion.benchmark_group("crops");
+    group.sample_size(20);
+    let TrainingConfig { batch, frames, .. } = TrainingConfig::default();
+    for (name, augmentation) in cases {
+        let mut step = 0;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                step += 1;
+                let draw = Draw { seed: 0, step, batch, places: 0..batch, frames };
+                crops(&corpus.train, &draw, &augmentation).expect("crops")
+            });
+        });
+    }
+}
+
+/// Time of `count` steps, the first one left out.
+fn time_steps(config: &TrainingConfig, corpus: &Corpus, count: u64) -> Duration {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut trainer = Trainer::start(config.clone(), corpus, folder.path()).expect("a run");
+    let (mut begin, mut end) = (Instant::now(), Instant::now());
+    let outcome = trainer.run(corpus, |step, _| {
+        if step == 1 {
+            begin = Instant::now();
+        }
+        end = Instant::now();
+        step <= count
+    });
+    outcome.expect("steps");
+    end - begin
+}
+
+fn steps(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let corpus = corpus(&folder);
+    let long = TrainingConfig { validation_interval: u64::MAX, checkpoint_seconds: 1e9, ..TrainingConfig::default() };
+    let with_prior = PriorConfig { start: 0.0, information_ramp: (0.0, 0.0), ..PriorConfig::default() };
+    let mut group = criterion.benchmark_group("step");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(20));
+    for (name, prior) in [("network", PriorConfig::default()), ("network and prior", with_prior)] {
+        let config = TrainingConfig { steps: 1_000_000, prior, ..long.clone() };
+        group.bench_function(name, |b| b.iter_custom(|count| time_steps(&config, &corpus, count)));
+    }
+}
+
+criterion_group!(benches, loading, steps);
+criterion_main!(benches);
