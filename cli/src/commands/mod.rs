@@ -5,4 +5,6 @@ pub(crate) mod compress;
 pub(crate) mod decompress;
 pub(crate) mod evaluate;
 pub(crate) mod info;
+pub(crate) mod measure;
+pub(crate) mod study;
 pub(crate) mod train;

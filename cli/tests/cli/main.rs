@@ -3,11 +3,13 @@
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
+mod browser;
 mod compress;
 mod damage;
 mod decompress;
 mod evaluate;
 mod info;
 mod refusal;
+mod study;
 mod train;
 mod util;
