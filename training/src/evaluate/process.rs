@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ const MESSAGE_CHARACTERS: usize = 240;
 /// A message for people: not found, refused, crashed, or took too long.
 pub fn run(command: &[OsString], limit: Duration, stop: &AtomicBool) -> Result<Usage, String> {
     let (program, arguments) = command.split_first().ok_or("no program to run")?;
-    let name = program.display();
+    let name = Path::new(program).file_name().unwrap_or(program).display();
     let failed = |error: std::io::Error| format!("{name}: {error}");
     let mut output = tempfile::tempfile().map_err(failed)?;
     let copy = |file: &File| file.try_clone().map(Stdio::from).map_err(failed);

@@ -175,10 +175,8 @@ impl Study {
                 codec.name = format!("{name} ({number})");
             }
             if number > 1 {
-                notes.push(Problem::of_codec(
-                    &codec.name,
-                    format!("the name {name} was taken: {}", codec.encode.line()),
-                ));
+                notes
+                    .push(Problem::of_codec(&codec.name, format!("the name {name} was taken: {}", info(codec).encode)));
             }
         }
         (codecs, notes)
@@ -252,11 +250,14 @@ fn row(source: &Source, prepared: &Prepared, task: &Task<'_>, trial: &Trial) -> 
 }
 
 fn info(codec: &Codec) -> CodecInfo {
+    // Where our own program lies is of no interest to readers.
+    let program = codec.encode.program().to_string_lossy().into_owned();
+    let line = |line: String| if codec.ours { line.replacen(&program, "spiccato", 1) } else { line };
     CodecInfo {
         name: codec.name.clone(),
         ours: codec.ours,
         version: codec.version.clone(),
-        encode: codec.encode.line(),
-        decode: codec.decode.line(),
+        encode: line(codec.encode.line()),
+        decode: line(codec.decode.line()),
     }
 }
