@@ -33,10 +33,7 @@ async function look(width) {
   await wait(300);
   const inside = frame.contentDocument;
   inside.querySelectorAll('details').forEach((details) => (details.open = true));
-  for (const canvas of inside.querySelectorAll('canvas')) {
-    canvas.scrollIntoView();
-    await wait(200);
-  }
+  await wait(1000);
   if (inside.documentElement.scrollWidth > width) {
     for (const element of inside.querySelectorAll('body *')) {
       if (element.getBoundingClientRect().right > width + 1 && !element.closest('.scroll')) {

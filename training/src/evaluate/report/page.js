@@ -125,14 +125,15 @@ function loudest(samples) {
   return most;
 }
 
-// Draws when the clip comes into view: there may be many.
-const seen = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    seen.unobserve(target);
-    target.draw();
-  }
-}, { rootMargin: '200px' });
+// One after the other, so that the page can be used meanwhile.
+const drawings = [];
+
+function drawNext() {
+  const draw = drawings.shift();
+  if (!draw) return;
+  draw();
+  setTimeout(drawNext);
+}
 
 for (const place of document.querySelectorAll('.clips')) {
   const file = data.files[Number(place.dataset.file)];
@@ -142,16 +143,17 @@ for (const place of document.querySelectorAll('.clips')) {
     canvas.setAttribute('role', 'img');
     canvas.setAttribute('aria-label', `spectrogram, ${label(clip)}`);
     const player = element('audio', { controls: true, preload: 'none' });
-    canvas.draw = () => {
+    drawings.push(() => {
       const samples = samplesOf(clip.samples);
       top = top || loudest(samplesOf(file.clips[0].samples));
       drawSpectrogram(canvas, samples, top);
       player.src = URL.createObjectURL(wavOf(samples));
-    };
-    seen.observe(canvas);
+    });
     place.append(element('figure', {}, element('figcaption', { textContent: label(clip) }), canvas, player));
   }
 }
+
+setTimeout(drawNext);
 
 // ---- blind test ----
 
