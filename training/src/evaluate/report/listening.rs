@@ -76,10 +76,8 @@ fn chosen(results: &Results) -> Vec<(String, String)> {
     for (row, score) in rows.iter().take(WORST) {
         chosen.push((row.file.clone(), format!("Among the worst: {}", about(row, *score))));
     }
-    if let Some((row, score)) = rows.get(rows.len() / 2).filter(|_| rows.len() > WORST) {
-        if chosen.iter().all(|(file, _)| *file != row.file) {
-            chosen.push((row.file.clone(), format!("Typical: {}", about(row, *score))));
-        }
+    if let Some((row, score)) = rows.get((rows.len() / 2).max(WORST)) {
+        chosen.push((row.file.clone(), format!("Typical: {}", about(row, *score))));
     }
     chosen
 }
