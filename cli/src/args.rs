@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,13 +25,16 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Show statistics of a .spic file's events, and what every method would store them in
     Events(EventsArgs),
-    /// Compress and decompress a file and measure size and quality
+    /// Compress and decompress files and measure size and quality; compare codecs
     Evaluate(EvaluateArgs),
     /// Train a model on a folder of audio or a dataset laid out as MAESTRO
     Train(TrainArgs),
     /// Code audio with a trained quantiser, to compare events with
     #[command(subcommand)]
     Baseline(BaselineCommand),
+    /// Run a program and print what it used as JSON (for evaluate)
+    #[command(hide = true)]
+    Measure(MeasureArgs),
 }
 
 /// Bitrate or quality: one of them.
@@ -138,7 +142,7 @@ pub(crate) struct EventsArgs {
 pub(crate) struct EvaluateArgs {
     #[command(subcommand)]
     pub(crate) command: Option<EvaluateCommand>,
-    /// Audio files
+    /// Audio files; with --out also folders of audio, and datasets laid out as MAESTRO, of which the test split is taken
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -154,6 +158,56 @@ pub(crate) struct EvaluateArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) study: StudyArgs,
+}
+
+/// Models and other codecs at several bitrates.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparing codecs")]
+pub(crate) struct StudyArgs {
+    /// Compare codecs at several bitrates; this folder gets report.html, results.json, results.csv and plots
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["bitrate", "quality", "keep", "downmix", "json", "model"])]
+    pub(crate) out: Option<PathBuf>,
+    /// Models: files, "default" for the built-in one, or "none"
+    #[arg(long, value_name = "FILES", value_delimiter = ',', default_value = "default", requires = "out")]
+    pub(crate) models: Vec<PathBuf>,
+    /// Bitrates to ask the models for, in kbit/s
+    #[arg(long, value_name = "KBPS", value_delimiter = ',', value_parser = positive, requires = "out")]
+    #[arg(default_value = "1,1.5,2,3,4,6,8")]
+    pub(crate) rates: Vec<f64>,
+    /// Other codecs, or "none" [default: opus,mp3,aac,vorbis,codec2 and those of --codecs]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "out")]
+    pub(crate) peers: Option<Vec<String>>,
+    /// Bitrates to ask the other codecs for [default: those of --rates, and 12,16,24,32]
+    #[arg(long, value_name = "KBPS", value_delimiter = ',', value_parser = positive, requires = "out")]
+    pub(crate) peer_rates: Option<Vec<f64>>,
+    /// File with more codecs, a line each: NAME = { encode = "COMMAND", decode = "COMMAND" }
+    #[arg(long, value_name = "FILE.toml", requires = "out")]
+    pub(crate) codecs: Option<PathBuf>,
+    /// Take only this many seconds, from the middle of each file
+    #[arg(long, value_name = "SECONDS", value_parser = positive, requires = "out")]
+    pub(crate) excerpt: Option<f64>,
+    /// Encode and decode this often to measure speed; the fastest counts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), default_value = "3")]
+    #[arg(requires = "out")]
+    pub(crate) repeats: u32,
+    /// End an encoder or decoder that takes longer than this
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "600", requires = "out")]
+    pub(crate) time_limit: f64,
+    /// Folder for finished work, with which an interrupted evaluation goes on [default: .spiccato-cache in --out]
+    #[arg(long, value_name = "FOLDER", requires = "out")]
+    pub(crate) cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeasureArgs {
+    /// Time limit in seconds
+    #[arg(long, value_parser = positive)]
+    pub(crate) limit: f64,
+    /// The program and its arguments
+    #[arg(required = true, last = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Baseline(command) => commands::baseline::run(&command),
+        Command::Measure(args) => commands::measure::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

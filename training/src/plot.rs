@@ -87,15 +87,19 @@ pub struct Chart {
 /// Size of a chart that fits a page of text.
 pub const SIZE: (u32, u32) = (720, 440);
 
-/// Colours that colour-blind readers can tell apart (Okabe & Ito 2008), without the yellow.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(60, 60, 60),
+/// Colours of the series, red, green and blue, in turn: such as colour-blind readers can tell apart (Okabe & Ito 2008),
+/// without the yellow, and three more.
+pub const COLOURS: [(u8, u8, u8); 10] = [
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (230, 159, 0),
+    (60, 60, 60),
+    (126, 87, 194),
+    (141, 110, 66),
+    (150, 150, 150),
 ];
 
 impl Chart {
@@ -148,18 +152,19 @@ impl Chart {
             .label_style(("sans-serif", 13))
             .light_line_style(RGBColor(240, 240, 240))
             .bold_line_style(RGBColor(215, 215, 215))
-            .x_label_formatter(&|v| number(*v))
-            .y_label_formatter(&|v| number(*v))
+            .x_label_formatter(&|v| label(*v, self.x.scale))
+            .y_label_formatter(&|v| label(*v, self.y.scale))
             .draw()
             .map_err(failed)?;
-        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+        for (series, &(red, green, blue)) in self.series.iter().zip(COLOURS.iter().cycle()) {
+            let colour = RGBColor(red, green, blue);
             let drawable = |p: &&(f64, f64)| drawable(p.0, self.x.scale) && drawable(p.1, self.y.scale);
             let points: Vec<(f64, f64)> = series.points.iter().filter(drawable).copied().collect();
             let name = |annotation: &mut plotters::chart::SeriesAnno<'_, SVGBackend<'_>>| {
                 if !series.name.is_empty() {
                     annotation
                         .label(&series.name)
-                        .legend(|(x, y)| Rectangle::new([(x, y - 2), (x + 16, y + 2)], colour.filled()));
+                        .legend(move |(x, y)| Rectangle::new([(x, y - 2), (x + 16, y + 2)], colour.filled()));
                 }
             };
             if !matches!(series.style, Style::Dots(_)) {
@@ -218,7 +223,14 @@ fn span(axis: &Axis, values: impl Iterator<Item = f64>) -> Range<f64> {
     }
 }
 
-/// A number on an axis without needless digits.
+/// The label of a tick. On logarithmic axes 5, 7 and 9 go without: they would run into their neighbours.
+fn label(value: f64, scale: Scale) -> String {
+    let text = number(value);
+    let digit = text.trim_start_matches(['0', '.']).chars().next();
+    if scale == Scale::Logarithmic && matches!(digit, Some('5' | '7' | '9')) { String::new() } else { text }
+}
+
+/// A number without needless digits.
 fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
@@ -263,6 +275,13 @@ mod tests {
     #[test]
     fn a_chart_without_points_is_refused() {
         assert!(chart(vec![(-1.0, 1.0)]).to_svg().is_err());
+    }
+
+    #[test]
+    fn crowded_ticks_of_logarithmic_axes_have_no_label() {
+        let labels = [0.9, 1.0, 5.0, 8.0, 10.0, 50.0].map(|value| label(value, Scale::Logarithmic));
+        assert_eq!(labels, ["", "1", "", "8", "10", ""]);
+        assert_eq!(label(5.0, Scale::Linear), "5");
     }
 
     #[test]

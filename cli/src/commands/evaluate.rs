@@ -1,4 +1,4 @@
-//! `spiccato evaluate`
+//! `spiccato evaluate` without `--out`: one model at one bitrate.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,6 +22,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         return super::selectivity::run(args);
     }
     model::use_threads(args.common.threads)?;
+    if let Some(folder) = &args.study.out {
+        return super::study::run(args, folder);
+    }
     let model = model::load(&args.common)?;
     let settings = CompressSettings {
         target: model::rate_target(&args.rate),

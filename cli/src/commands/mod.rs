@@ -8,4 +8,6 @@ pub(crate) mod events;
 pub(crate) mod info;
 pub(crate) mod selectivity;
 pub(crate) mod sweep;
+pub(crate) mod measure;
+pub(crate) mod study;
 pub(crate) mod train;

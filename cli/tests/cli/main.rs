@@ -3,6 +3,7 @@
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
+mod browser;
 mod compress;
 mod damage;
 mod decompress;
@@ -11,5 +12,6 @@ mod events;
 mod info;
 mod refusal;
 mod selectivity;
+mod study;
 mod train;
 mod util;

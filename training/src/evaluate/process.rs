@@ -1,0 +1,197 @@
+//! Running a program with a time limit, and what it used: processor time and peak memory, as the system counts them
+//! (`getrusage` with `RUSAGE_CHILDREN`, POSIX).
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// What a program that succeeded used and said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time of the program and the programs it started, in seconds.
+    pub cpu_seconds: f64,
+    /// Most memory held at one time; not known on every system.
+    pub peak_bytes: Option<u64>,
+    /// The beginning of its output and error output.
+    pub said: String,
+}
+
+/// Bytes of a program's output that are kept.
+const OUTPUT_BYTES: u64 = 4096;
+
+/// Characters of it that go into a message.
+const MESSAGE_CHARACTERS: usize = 240;
+
+/// Runs a program without input and waits for it: `command` is the program and its arguments. When `limit` is over or
+/// `stop` is set, it is ended together with the programs it started.
+///
+/// The system counts all children of this process that have ended meanwhile, and what this process holds when it starts
+/// the child. To measure, call this in a small process that does nothing else.
+///
+/// # Errors
+/// A message for people: not found, refused, crashed, or took too long.
+pub fn run(command: &[OsString], limit: Duration, stop: &AtomicBool) -> Result<Usage, String> {
+    let (program, arguments) = command.split_first().ok_or("no program to run")?;
+    let name = Path::new(program).file_name().unwrap_or(program).display();
+    let failed = |error: std::io::Error| format!("{name}: {error}");
+    let mut output = tempfile::tempfile().map_err(failed)?;
+    let copy = |file: &File| file.try_clone().map(Stdio::from).map_err(failed);
+    let mut prepared = Command::new(program);
+    prepared.args(arguments).stdin(Stdio::null()).stdout(copy(&output)?).stderr(copy(&output)?);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut prepared, 0);
+    let before = Counters::read();
+    let mut child = prepared.spawn().map_err(failed)?;
+    let status = wait(&mut child, limit, stop).map_err(failed)?;
+    let after = Counters::read();
+    let mut said = String::new();
+    if output.rewind().is_ok() {
+        let mut bytes = Vec::new();
+        let _ = output.take(OUTPUT_BYTES).read_to_end(&mut bytes);
+        said = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    match status {
+        Some(status) if status.success() => {
+            Ok(Usage { cpu_seconds: after.cpu_seconds - before.cpu_seconds, peak_bytes: after.peak_bytes, said })
+        }
+        Some(status) => Err(format!("{name} {}{}", ending(status), quotation(&said))),
+        None if stop.load(Ordering::Relaxed) => Err(format!("{name} was interrupted")),
+        None => Err(format!("{name} took longer than {} s and was ended", limit.as_secs_f64())),
+    }
+}
+
+/// The exit status, or `None` if the child had to be ended.
+fn wait(child: &mut Child, limit: Duration, stop: &AtomicBool) -> std::io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        let elapsed = start.elapsed();
+        if elapsed >= limit || stop.load(Ordering::Relaxed) {
+            end(child);
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep((elapsed / 20).clamp(Duration::from_millis(1), Duration::from_millis(20)));
+    }
+}
+
+/// Ends a child and what it started.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Ok(group) = i32::try_from(child.id()) {
+        use nix::sys::signal::{Signal, killpg};
+        let _ = killpg(nix::unistd::Pid::from_raw(group), Signal::SIGKILL);
+    }
+    let _ = child.kill(); // it may have ended meanwhile
+}
+
+fn ending(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str());
+        return format!("crashed (signal {signal}, {name})");
+    }
+    match status.code() {
+        Some(code) => format!("refused (exit code {code})"),
+        None => "failed".to_owned(),
+    }
+}
+
+/// The last of what a program said, in one line.
+fn quotation(said: &str) -> String {
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let skipped = words.chars().count().saturating_sub(MESSAGE_CHARACTERS);
+    let end: String = words.chars().skip(skipped).collect();
+    match (end.is_empty(), skipped) {
+        (true, _) => String::new(),
+        (_, 0) => format!(": {end}"),
+        _ => format!(": … {end}"),
+    }
+}
+
+/// The system's counters of this process's children.
+struct Counters {
+    cpu_seconds: f64,
+    peak_bytes: Option<u64>,
+}
+
+impl Counters {
+    #[cfg(unix)]
+    fn read() -> Self {
+        use nix::sys::resource::{UsageWho, getrusage};
+        use nix::sys::time::TimeValLike;
+        let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+            return Self { cpu_seconds: 0.0, peak_bytes: None };
+        };
+        // Kilobytes, but bytes on Apple's systems.
+        let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+        let microseconds = (usage.user_time() + usage.system_time()).num_microseconds();
+        let peak_bytes = u64::try_from(usage.max_rss()).ok().map(|size| size * unit);
+        Self { cpu_seconds: microseconds as f64 / 1e6, peak_bytes }
+    }
+
+    /// Time by the clock, where the system's counters are not at hand.
+    #[cfg(not(unix))]
+    fn read() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { cpu_seconds: now.as_secs_f64(), peak_bytes: None }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Result<Usage, String> {
+        run(&["sh".into(), "-c".into(), script.into()], limit, &AtomicBool::new(false))
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn output_and_use_of_a_program_are_told() {
+        let usage =
+            shell("echo to say; echo to warn >&2; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done", LONG).unwrap();
+        assert_eq!(usage.said, "to say\nto warn\n");
+        assert!(usage.cpu_seconds > 0.0 && usage.cpu_seconds < 60.0);
+        assert!(usage.peak_bytes.unwrap() > 100_000);
+    }
+
+    #[test]
+    fn refusals_crashes_and_absence_are_told_apart() {
+        assert_eq!(shell("echo no mono; exit 3", LONG).unwrap_err(), "sh refused (exit code 3): no mono");
+        assert_eq!(shell("kill -SEGV $$", LONG).unwrap_err(), "sh crashed (signal 11, SIGSEGV)");
+        let absent = run(&["no-such-program-anywhere".into()], LONG, &AtomicBool::new(false)).unwrap_err();
+        assert!(absent.starts_with("no-such-program-anywhere: "), "{absent}");
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        // The shell waits for a child of its own, which must not survive it.
+        let script = format!("sleep 1000 & echo $! > '{}'; wait", file.display());
+        let message = shell(&script, Duration::from_millis(300)).unwrap_err();
+        assert_eq!(message, "sh took longer than 0.3 s and was ended");
+        let pid: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        // Dead, or a zombie that init has yet to reap.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let alive = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok();
+        assert!(!alive || stat.contains(") Z "), "{stat}");
+    }
+
+    #[test]
+    fn a_stop_is_obeyed_and_long_output_is_cut() {
+        let message = run(&["sleep".into(), "1000".into()], LONG, &AtomicBool::new(true)).unwrap_err();
+        assert_eq!(message, "sleep was interrupted");
+        assert_eq!(quotation(&"word ".repeat(100)).chars().count(), MESSAGE_CHARACTERS + 4);
+    }
+}
