@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Baseline(command) => commands::baseline::run(&command),
+        Command::Family(command) => commands::family::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

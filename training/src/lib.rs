@@ -24,7 +24,11 @@ mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod evaluate;
+<<<<<<< HEAD
 mod log;
+=======
+pub mod family;
+>>>>>>> 281fc0e (Begin the model family: registry, event engine, spike representations, balanced learning, coding and energy)
 mod loss;
 mod optimizer;
 pub mod plot;

@@ -4,5 +4,6 @@ pub(crate) mod baseline;
 pub(crate) mod compress;
 pub(crate) mod decompress;
 pub(crate) mod evaluate;
+pub(crate) mod family;
 pub(crate) mod info;
 pub(crate) mod train;

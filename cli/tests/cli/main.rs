@@ -7,6 +7,7 @@ mod compress;
 mod damage;
 mod decompress;
 mod evaluate;
+mod family;
 mod info;
 mod refusal;
 mod train;
