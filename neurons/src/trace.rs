@@ -18,7 +18,9 @@ impl Traces {
     #[inline]
     pub fn at(&self, neuron: usize, time: f64) -> f64 {
         let (value, since) = self.last[neuron];
-        if value == 0.0 { 0.0 } else { value * ((since - time) / self.time_constant).exp() }
+        let elapsed = (time - since) / self.time_constant;
+        // Most neurons were silent for long: after this time less than 10⁻⁸ is left.
+        if elapsed > 20.0 { 0.0 } else { value * (-elapsed).exp() }
     }
 
     /// Raises the trace of `neuron` by `amount` at `time`.

@@ -12,6 +12,8 @@ pub mod engine;
 mod balanced_learning;
 mod coding_energy;
 mod dendrites;
+mod gated_synapses;
+mod inhibitory_stdp;
 mod measurement;
 mod spike_representations;
 
@@ -75,7 +77,7 @@ impl Experiment {
 
 /// All experiments, in the order of the names.
 pub const EXPERIMENTS: &[Experiment] =
-    &[balanced_learning::EXPERIMENT, coding_energy::EXPERIMENT, dendrites::EXPERIMENT, spike_representations::EXPERIMENT];
+    &[balanced_learning::EXPERIMENT, coding_energy::EXPERIMENT, dendrites::EXPERIMENT, gated_synapses::EXPERIMENT, inhibitory_stdp::EXPERIMENT, spike_representations::EXPERIMENT];
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,11 @@
 //! - [`plasticity`]: the interface of local learning rules, and pair-based spike-timing-dependent plasticity.
 //! - [`recording`]: spikes and their statistics.
 //! - [`signal`]: smooth random input signals.
-//! - [`matrix`], [`random`], [`statistics`]: small tools.
+//! - [`adam`], [`matrix`], [`random`], [`statistics`]: small tools.
 //!
 //! Neuron dynamics, synapse kernels and traces are those of `spiccato_neurons`.
 
+pub mod adam;
 pub mod coding_network;
 pub mod matrix;
 pub mod plasticity;
@@ -19,6 +20,7 @@ pub mod recording;
 pub mod signal;
 pub mod statistics;
 
+pub use adam::Adam;
 pub use coding_network::CodingNetwork;
 pub use matrix::Matrix;
 pub use plasticity::{PairStdp, Plasticity};

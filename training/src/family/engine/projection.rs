@@ -38,11 +38,6 @@ impl Projection {
         Self { starts, targets, weights, incoming }
     }
 
-    /// Number of presynaptic neurons.
-    pub fn pre(&self) -> usize {
-        self.starts.len() - 1
-    }
-
     /// Targets of a neuron and the weights onto them.
     #[inline]
     pub fn outgoing(&self, pre: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
@@ -73,6 +68,11 @@ impl Projection {
     /// Gives all weights of the projection to other synapses of it, at random.
     pub fn shuffle_weights(&mut self, random: &mut Random) {
         random.shuffle(&mut self.weights);
+    }
+
+    /// Gives all synapses one weight.
+    pub fn set_all(&mut self, weight: f64) {
+        self.weights.fill(weight);
     }
 
     /// Multiplies all weights.
