@@ -54,8 +54,8 @@ impl AdaptiveExponential {
     #[inline]
     pub fn step(&self, g: f64, reversal: f64, state: &mut AdaptiveExponentialState, time_step: f64) -> bool {
         let AdaptiveExponentialState { potential, adaptation, .. } = *state;
-        state.adaptation += time_step * (self.adaptation_coupling * (potential - self.rest) - adaptation)
-            / self.adaptation_time;
+        state.adaptation +=
+            time_step * (self.adaptation_coupling * (potential - self.rest) - adaptation) / self.adaptation_time;
         if state.refractory > 0.0 {
             state.refractory -= time_step;
             return false;

@@ -26,7 +26,8 @@ impl Compartment {
 /// Conductance between the centres of two cylinders (length and diameter in µm) of a cytoplasm with `axial` Ω·cm, in nS.
 pub fn coupling(first: (f64, f64), second: (f64, f64), axial: f64) -> f64 {
     // Ω·cm · µm / µm² = 10⁴ Ω, hence 10⁵ from 1/Ω to nS.
-    let resistance = |(length, diameter): (f64, f64)| 4.0 * axial * length / (std::f64::consts::PI * diameter * diameter);
+    let resistance =
+        |(length, diameter): (f64, f64)| 4.0 * axial * length / (std::f64::consts::PI * diameter * diameter);
     1e5 / (0.5 * (resistance(first) + resistance(second)))
 }
 
@@ -64,11 +65,8 @@ impl DendriticSpike {
     pub fn current(&self, potential: f64, elapsed: f64) -> f64 {
         let open = |from: f64, duration: f64| elapsed >= from - 1e-9 && elapsed <= from + duration + 1e-9;
         let rise = if open(0.0, self.rise_duration) { self.rise * (self.rise_reversal - potential) } else { 0.0 };
-        let fall = if open(self.fall_offset, self.fall_duration) {
-            self.fall * (self.fall_reversal - potential)
-        } else {
-            0.0
-        };
+        let fall =
+            if open(self.fall_offset, self.fall_duration) { self.fall * (self.fall_reversal - potential) } else { 0.0 };
         rise + fall
     }
 }

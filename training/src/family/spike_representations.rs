@@ -84,9 +84,8 @@ impl Model {
             let norm = feedforward.row(i).iter().map(|w| w * w).sum::<f64>().sqrt();
             feedforward.row_mut(i).iter_mut().for_each(|w| *w /= norm);
         }
-        let recurrent = Matrix::from_fn(NEURONS, NEURONS, |i, j| {
-            -0.2 * random.uniform() - if i == j { 0.5 } else { 0.0 }
-        });
+        let recurrent =
+            Matrix::from_fn(NEURONS, NEURONS, |i, j| -0.2 * random.uniform() - if i == j { 0.5 } else { 0.0 });
         let thresholds = vec![THRESHOLD; NEURONS];
         let network = CodingNetwork::new(1.0 - LEAK, THRESHOLD_NOISE, thresholds, recurrent, random);
         Self { network, feedforward, filtered_input: [0.0; INPUTS] }
@@ -252,7 +251,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         title: title.to_owned(),
         x: Axis::linear("time, s"),
         y: Axis::linear("neuron"),
-        series: vec![Series { name: String::new(), points: record.raster(0.0, 2.0), style: Style::Dots(1.5) }],
+        series: vec![Series { name: String::new(), points: record.raster(0.0, 1.0), style: Style::Dots(1.5) }],
         marks: Vec::new(),
         size: (SIZE.0, SIZE.1 / 2),
     };

@@ -6,12 +6,13 @@
 //! - [`plasticity`]: the interface of local learning rules, and pair-based spike-timing-dependent plasticity.
 //! - [`recording`]: spikes and their statistics.
 //! - [`signal`]: smooth random input signals.
-//! - [`adam`], [`matrix`], [`random`], [`statistics`]: small tools.
+//! - [`adam`], [`lbfgs`], [`matrix`], [`random`], [`statistics`]: small tools.
 //!
 //! Neuron dynamics, synapse kernels and traces are those of `spiccato_neurons`.
 
 pub mod adam;
 pub mod coding_network;
+pub mod lbfgs;
 pub mod matrix;
 pub mod plasticity;
 pub mod projection;

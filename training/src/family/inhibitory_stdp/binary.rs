@@ -123,7 +123,12 @@ pub(super) fn measure(settings: &Settings) -> Result<Vec<Measurement>> {
     let (forward_without, cues_without) = weights.replay(20_000, false, &mut random);
     let level = "binary";
     Ok(vec![
-        Measurement::at_most(level, "slope of error over laps (log-log), away from −1/2", (slope(&points) + 0.5).abs(), 0.15),
+        Measurement::at_most(
+            level,
+            "slope of error over laps (log-log), away from −1/2",
+            (slope(&points) + 0.5).abs(),
+            0.15,
+        ),
         Measurement::at_most(level, "share of cue units in replay", cues, 0.02).against(cues_without),
         Measurement::at_least(level, "share of steps to the next state", forward, 0.9).against(forward_without),
     ])

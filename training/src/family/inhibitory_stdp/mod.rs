@@ -89,9 +89,10 @@ fn inhibition(experience: &Experience) -> Chart {
 /// Spikes of the cells with fields, over the centres of these.
 fn raster(name: &str, replay: &Replay, experience: &Experience) -> Chart {
     let dots = |name: &str, which: fn(&Cell) -> bool| {
-        let spikes = replay.record.spikes().iter().filter(|(time, cell)| *time < 1000.0 && which(&experience.cells[*cell]));
+        let spikes =
+            replay.record.spikes().iter().filter(|(time, cell)| *time < 1000.0 && which(&experience.cells[*cell]));
         let points = spikes.filter_map(|&(time, cell)| Some((time, experience.cells[cell].field?)));
-        Series { name: name.to_owned(), points: points.take(4000).collect(), style: Style::Dots(1.5) }
+        Series { name: name.to_owned(), points: points.take(1200).collect(), style: Style::Dots(1.5) }
     };
     Chart {
         title: format!("Replay, {name}"),

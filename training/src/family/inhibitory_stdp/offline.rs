@@ -76,7 +76,7 @@ impl Level {
     /// (seed 1, 20 laps).
     fn scales(self) -> (f64, f64) {
         match self {
-            Level::LeakyIntegrateAndFire => (0.3, 0.2),
+            Level::LeakyIntegrateAndFire => (0.4, 0.3),
             Level::AdaptiveExponential => (0.7, 0.3),
         }
     }
@@ -112,9 +112,8 @@ struct Population {
 impl Population {
     /// Rise and decay times of excitatory and inhibitory synapses.
     fn new(neuron: AdaptiveExponential, count: usize, excitatory: (f64, f64), inhibitory: (f64, f64)) -> Self {
-        let synapses = |(rise, decay)| {
-            (DoubleExponential::new(rise, decay, TIME_STEP), vec![SynapseState::default(); count])
-        };
+        let synapses =
+            |(rise, decay)| (DoubleExponential::new(rise, decay, TIME_STEP), vec![SynapseState::default(); count]);
         Self {
             neuron,
             state: vec![neuron.rest(); count],
