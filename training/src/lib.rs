@@ -8,6 +8,7 @@
 //! - [`bottleneck`]: sparse events, and the quantisers that they are compared with.
 //! - [`trainer`]: a run in its folder, with log, checkpoints and the model file.
 //! - [`evaluate`]: distances between decoded and original audio.
+//! - [`family`]: spiking networks and learning rules of the literature, with experiments.
 //!
 //! The loss is the distortion of the log-band features plus a pressure on the rate. The rate is the firing rate at first
 //! and then, for the most part, the information of the events under a prior that learns beside the network and is
@@ -24,11 +25,8 @@ mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod evaluate;
-<<<<<<< HEAD
-mod log;
-=======
 pub mod family;
->>>>>>> 281fc0e (Begin the model family: registry, event engine, spike representations, balanced learning, coding and energy)
+mod log;
 mod loss;
 mod optimizer;
 pub mod plot;

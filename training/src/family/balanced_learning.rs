@@ -73,8 +73,15 @@ struct Model {
 struct Course {
     /// Σ|x − F·r|² / Σ|x|².
     error: f64,
-    /// Time, target and decoded signals, every 10 ms.
-    samples: Vec<(f64, [f64; SIGNALS], [f64; SIGNALS])>,
+    /// Every 10 ms.
+    samples: Vec<Sample>,
+}
+
+/// Signals at a time.
+struct Sample {
+    time: f64,
+    target: [f64; SIGNALS],
+    decoded: [f64; SIGNALS],
 }
 
 impl Model {
@@ -123,7 +130,7 @@ impl Model {
                 drive[i] = c[i] + feedback * difference[i];
             }
             if step % 100 == 0 {
-                samples.push((time, self.state, decoded));
+                samples.push(Sample { time, target: self.state, decoded });
             }
             if !decoded.iter().all(|d| d.abs() < RANGE) {
                 break;
@@ -228,9 +235,9 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
 fn pictures(name: &str, progress: &[(f64, f64)], after: &Course) -> Vec<Chart> {
     let from_start = progress.iter().map(|&(time, distance)| (time, distance)).collect();
-    let signal = |name: &str, value: &dyn Fn(&(f64, [f64; SIGNALS], [f64; SIGNALS])) -> f64| Series {
+    let signal = |name: &str, value: fn(&Sample) -> f64| Series {
         name: name.to_owned(),
-        points: after.samples.iter().take(400).map(|s| (s.0, value(s))).collect(),
+        points: after.samples.iter().take(400).map(|s| (s.time, value(s))).collect(),
         style: Style::Line,
     };
     let weights = Chart {
@@ -245,7 +252,7 @@ fn pictures(name: &str, progress: &[(f64, f64)], after: &Course) -> Vec<Chart> {
         title: "After learning, without feedback".to_owned(),
         x: Axis::linear("time, s"),
         y: Axis::linear("first signal"),
-        series: vec![signal("system", &|s| s.1[0]), signal("network", &|s| s.2[0])],
+        series: vec![signal("system", |s| s.target[0]), signal("network", |s| s.decoded[0])],
         marks: Vec::new(),
         size: SIZE,
     };

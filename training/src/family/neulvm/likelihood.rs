@@ -225,22 +225,22 @@ mod tests {
         let data = data(220);
         let moved = Parameters { leak: [45.0, 55.0, 50.0], threshold: [3.6, 3.9, 3.7], ..TRUTH };
         let (_, gradient) = data.negative_log_likelihood(&moved);
-        let fields: [(fn(&mut Parameters) -> &mut [f64; POPULATIONS], [f64; POPULATIONS]); 4] = [
+        type Field = fn(&mut Parameters) -> &mut [f64; POPULATIONS];
+        let fields: [(Field, [f64; POPULATIONS]); 4] = [
             (|p| &mut p.leak, gradient.leak),
             (|p| &mut p.weight, gradient.weight),
             (|p| &mut p.rest, gradient.rest),
             (|p| &mut p.threshold, gradient.threshold),
         ];
-        for (number, (field, analytic)) in fields.into_iter().enumerate() {
-            for b in 0..POPULATIONS {
+        for (field, analytic) in fields {
+            for (b, exact) in analytic.into_iter().enumerate() {
                 let value = |by: f64| {
                     let mut parameters = moved;
                     field(&mut parameters)[b] += by;
                     data.negative_log_likelihood(&parameters).0
                 };
                 let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
-                let size = difference.abs().max(1e-4);
-                assert!((difference - analytic[b]).abs() < 1e-4 * size, "{number} {b}: {difference} {}", analytic[b]);
+                assert!((difference - exact).abs() < 1e-4 * difference.abs().max(1e-4), "{difference} {exact}");
             }
         }
     }
