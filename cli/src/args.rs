@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Run a program and print what it used as JSON (for evaluate)
     #[command(hide = true)]
     Measure(MeasureArgs),
+    /// Run the experiments of the model family: spiking networks and learning rules of the literature
+    #[command(subcommand)]
+    Family(FamilyCommand),
 }
 
 /// Bitrate or quality: one of them.
@@ -303,6 +306,33 @@ pub(crate) enum BaselineCommand {
         /// Folder of the run
         run: PathBuf,
     },
+}
+
+/// What to do with the model family.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FamilyCommand {
+    /// List the experiments with their claims
+    List,
+    /// Run an experiment and hold its figures against their bounds. Exit code 1 if one is missed
+    Run(FamilyRunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FamilyRunArgs {
+    /// Name of the experiment, as in `spiccato family list`
+    pub(crate) name: String,
+    /// Seed of all random choices
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// A smaller problem that takes about a second, with bounds of its own
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw the experiment's picture to this file
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Baseline(command) => commands::baseline::run(&command),
         Command::Measure(args) => commands::measure::run(&args),
+        Command::Family(command) => commands::family::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //!
 //! - [`dynamics`]: one time step of each neuron model as a pure function on slices; parameters and state are plain
 //!   structs.
+//! - [`synapse`], [`trace`]: conductances after a spike, and traces of spike trains for local learning rules.
 //! - [`surrogate`]: pseudo-derivatives of the spike function.
 //! - [`ops`]: differentiable Candle operations on whole sequences, channels last (batch, time, channels), each with a
 //!   hand-written backward pass.
@@ -15,6 +16,8 @@ pub mod gradcheck;
 pub mod ops;
 mod real;
 pub mod surrogate;
+pub mod synapse;
+pub mod trace;
 
 pub use real::Real;
 pub use surrogate::Surrogate;

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, anyhow, ensure};
-use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use anyhow::{Context, Result, anyhow, ensure};
+use plotters::coord::combinators::LogCoord;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 /// How numbers are laid out along an axis.
@@ -108,6 +110,10 @@ impl Chart {
     /// # Errors
     /// If there is no point that can be drawn.
     pub fn to_svg(&self) -> Result<String> {
+        column_to_svg(std::slice::from_ref(self))
+    }
+
+    fn draw_on(&self, area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<()> {
         let points = || {
             let series = self.series.iter().flat_map(|s| &s.points).copied();
             series.filter(|&(x, y)| drawable(x, self.x.scale) && drawable(y, self.y.scale))
@@ -115,28 +121,15 @@ impl Chart {
         ensure!(points().next().is_some(), "{}: nothing to draw", self.title);
         let x = span(&self.x, points().map(|p| p.0));
         let y = span(&self.y, points().map(|p| p.1));
-        let mut svg = String::new();
-        {
-            let area = SVGBackend::with_string(&mut svg, self.size).into_drawing_area();
-            area.fill(&WHITE).map_err(failed)?;
-            match (self.x.scale, self.y.scale) {
-                (Scale::Linear, Scale::Linear) => self.draw(&area, x, y)?,
-                (Scale::Logarithmic, Scale::Linear) => self.draw(&area, x.log_scale(), y)?,
-                (Scale::Linear, Scale::Logarithmic) => self.draw(&area, x, y.log_scale())?,
-                (Scale::Logarithmic, Scale::Logarithmic) => self.draw(&area, x.log_scale(), y.log_scale())?,
-            }
-            area.present().map_err(failed)?;
-        }
-        Ok(svg)
+        self.draw(area, Coordinate::new(x, self.x.scale), Coordinate::new(y, self.y.scale))
     }
 
-    fn draw<X, Y>(&self, area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, x: X, y: Y) -> Result<()>
-    where
-        X: AsRangedCoord<Value = f64>,
-        Y: AsRangedCoord<Value = f64>,
-        X::CoordDescType: ValueFormatter<f64>,
-        Y::CoordDescType: ValueFormatter<f64>,
-    {
+    fn draw(
+        &self,
+        area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+        x: Coordinate,
+        y: Coordinate,
+    ) -> Result<()> {
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 17))
             .margin(12)
@@ -202,6 +195,70 @@ impl Chart {
         }
         Ok(())
     }
+}
+
+/// Either kind of axis as one type, so that the code that draws is compiled once.
+enum Coordinate {
+    Linear(RangedCoordf64),
+    Logarithmic(LogCoord<f64>),
+}
+
+impl Coordinate {
+    fn new(range: Range<f64>, scale: Scale) -> Self {
+        match scale {
+            Scale::Linear => Self::Linear(range.into()),
+            Scale::Logarithmic => Self::Logarithmic(range.log_scale().into()),
+        }
+    }
+}
+
+impl Ranged for Coordinate {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        match self {
+            Self::Linear(axis) => axis.map(value, limit),
+            Self::Logarithmic(axis) => axis.map(value, limit),
+        }
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match self {
+            Self::Linear(axis) => axis.key_points(hint),
+            Self::Logarithmic(axis) => axis.key_points(hint),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        match self {
+            Self::Linear(axis) => axis.range(),
+            Self::Logarithmic(axis) => axis.range(),
+        }
+    }
+}
+
+impl ValueFormatter<f64> for Coordinate {}
+
+/// Charts one below the other as one SVG document.
+///
+/// # Errors
+/// If there is no chart, or none of a chart's points can be drawn.
+pub fn column_to_svg(charts: &[Chart]) -> Result<String> {
+    let width = charts.iter().map(|chart| chart.size.0).max().context("no chart to draw")?;
+    let mut svg = String::new();
+    {
+        let height = charts.iter().map(|chart| chart.size.1).sum();
+        let mut rest = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+        rest.fill(&WHITE).map_err(failed)?;
+        for chart in charts {
+            let (area, below) = rest.split_vertically(chart.size.1);
+            chart.draw_on(&area)?;
+            rest = below;
+        }
+        rest.present().map_err(failed)?;
+    }
+    Ok(svg)
 }
 
 fn drawable(value: f64, scale: Scale) -> bool {
@@ -270,6 +327,14 @@ mod tests {
             assert!(svg.contains(text), "{text}");
         }
         assert_eq!(svg.matches("<circle").count(), 2);
+    }
+
+    #[test]
+    fn a_column_holds_all_its_charts() {
+        let svg = column_to_svg(&[chart(vec![(1.0, 1.0)]), chart(vec![(1.0, 1.0), (2.0, 2.0)])]).unwrap();
+        assert_eq!(svg.matches("<circle").count(), 3);
+        assert!(svg.contains(&format!(r#"width="{}" height="{}""#, SIZE.0, 2 * SIZE.1)), "{}", &svg[..120]);
+        assert!(column_to_svg(&[]).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod damage;
 mod decompress;
 mod evaluate;
 mod events;
+mod family;
 mod info;
 mod refusal;
 mod selectivity;

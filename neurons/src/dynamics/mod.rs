@@ -3,12 +3,20 @@
 //!
 //! Time constants come in as decay factors per step, exp(−Δt/τ).
 
+mod adaptive_exponential;
 mod adaptive_lif;
+mod dendrite;
+mod escape;
+mod gated;
 mod leaky;
 mod lif;
 mod threshold;
 
+pub use adaptive_exponential::{AdaptiveExponential, AdaptiveExponentialState};
 pub use adaptive_lif::{AdaptiveLif, AdaptiveLifState};
+pub use dendrite::{Compartment, DendriticSpike, coupling};
+pub use escape::EscapeNoise;
+pub use gated::GatedSynapse;
 pub use leaky::LeakyIntegrator;
 pub(crate) use leaky::gain as leaky_gain;
 pub use lif::{Lif, LifState, Reset};

@@ -1,0 +1,86 @@
+//! `spiccato family`
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use spiccato::atomic_file::AtomicFile;
+use spiccato_training::family::{EXPERIMENTS, Experiment, Measurement, Outcome, Settings};
+use spiccato_training::plot::column_to_svg;
+
+use crate::args::{FamilyCommand, FamilyRunArgs};
+use crate::output::print_line;
+
+pub(crate) fn run(command: &FamilyCommand) -> Result<()> {
+    match command {
+        FamilyCommand::List => list(),
+        FamilyCommand::Run(args) => run_one(args),
+    }
+}
+
+fn list() -> Result<()> {
+    for experiment in EXPERIMENTS {
+        print_line(format_args!("{}: {} ({})", experiment.name, experiment.claim, experiment.paper))?;
+    }
+    Ok(())
+}
+
+fn run_one(args: &FamilyRunArgs) -> Result<()> {
+    let Some(experiment) = Experiment::find(&args.name) else {
+        let names: Vec<_> = EXPERIMENTS.iter().map(|experiment| experiment.name).collect();
+        bail!("there is no experiment '{}'; the names are {}", args.name, names.join(", "));
+    };
+    let start = Instant::now();
+    let outcome = experiment.run(&Settings { seed: args.seed, quick: args.quick })?;
+    let seconds = start.elapsed().as_secs_f64();
+    if let Some(path) = &args.plot {
+        draw(path, &outcome).with_context(|| path.display().to_string())?;
+    }
+    if args.json {
+        let figures = outcome.measurements.iter().map(|m| as_json(experiment, m, args.seed, seconds));
+        print_line(serde_json::to_string_pretty(&figures.collect::<Vec<_>>())?)?;
+    } else {
+        outcome.measurements.iter().try_for_each(print_measurement)?;
+        print_line(format_args!("{}, seed {}: {seconds:.1} s", experiment.name, args.seed))?;
+    }
+    let missed = outcome.measurements.iter().filter(|m| !m.passed()).count();
+    ensure!(missed == 0, "{}: {missed} of {} bounds missed", experiment.name, outcome.measurements.len());
+    Ok(())
+}
+
+fn draw(path: &Path, outcome: &Outcome) -> Result<()> {
+    let svg = column_to_svg(&outcome.charts)?;
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(svg.as_bytes())?;
+    file.commit()?;
+    Ok(())
+}
+
+/// A figure that isn't finite becomes null: JSON has no other way to say it.
+fn as_json(experiment: &Experiment, measurement: &Measurement, seed: u64, seconds: f64) -> Value {
+    json!({
+        "model": experiment.name,
+        "experiment": measurement.experiment,
+        "metric": measurement.metric,
+        "value": measurement.value,
+        "bound": measurement.bound.limit(),
+        "baseline": measurement.baseline,
+        "passed": measurement.passed(),
+        "seed": seed,
+        "seconds": seconds,
+    })
+}
+
+fn print_measurement(measurement: &Measurement) -> Result<()> {
+    let baseline = measurement.baseline.map(|b| format!(", baseline {b:.4}")).unwrap_or_default();
+    print_line(format_args!(
+        "{}: {} {:.4}, bound {}{baseline}{}",
+        measurement.experiment,
+        measurement.metric,
+        measurement.value,
+        measurement.bound,
+        if measurement.passed() { "" } else { " — MISSED" },
+    ))
+}
