@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Decompress(DecompressArgs),
     /// Show what a .spic or model file holds
     Info(InfoArgs),
+    /// Show statistics of a .spic file's events, and what every method would store them in
+    Events(EventsArgs),
     /// Compress and decompress files and measure size and quality; compare codecs
     Evaluate(EvaluateArgs),
     /// Train a model on a folder of audio or a dataset laid out as MAESTRO
@@ -115,6 +117,24 @@ pub(crate) struct InfoArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// A .spic file, or with --sweep any number of audio files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Store the events by every method: bytes, rates and speed
+    #[arg(long)]
+    pub(crate) methods: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Encode audio from the sparsest to the densest events and write what every method takes to NAME.csv and NAME.svg
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["methods", "json"])]
+    pub(crate) sweep: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod commands;
 mod model;
 mod output;
 mod progress;
+mod storage_cost;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Compress(args) => commands::compress::run(&args),
         Command::Decompress(args) => commands::decompress::run(&args),
         Command::Info(args) => commands::info::run(&args),
+        Command::Events(args) => commands::events::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Baseline(command) => commands::baseline::run(&command),

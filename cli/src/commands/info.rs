@@ -108,7 +108,8 @@ fn model_facts(file: &[u8]) -> Result<Value> {
     }))
 }
 
-fn print_table(facts: &Value) -> Result<()> {
+/// Prints the entries of an object, one a line.
+pub(super) fn print_table(facts: &Value) -> Result<()> {
     let Value::Object(facts) = facts else { return Ok(()) };
     let width = facts.keys().map(String::len).max().unwrap_or(0);
     for (key, value) in facts {

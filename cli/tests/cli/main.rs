@@ -8,6 +8,7 @@ mod compress;
 mod damage;
 mod decompress;
 mod evaluate;
+mod events;
 mod info;
 mod refusal;
 mod study;

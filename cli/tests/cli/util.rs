@@ -131,12 +131,12 @@ pub(crate) fn write_tones(path: &Path, sample_rate: u32, seconds: f64) {
     writer.finalize().unwrap();
 }
 
-/// Sample rate and length of [`music`]: three chunks, the last one short.
+/// Sample rate and length of [`music`]: two chunks, the last one short.
 pub(crate) const MUSIC_RATE: u32 = 8_000;
 pub(crate) const MUSIC_SECONDS: f64 = 13.5;
 pub(crate) const MUSIC_SAMPLES: usize = 108_000;
 
-/// A recording of three chunks and its compressed form, made once.
+/// A recording of two chunks and its compressed form, made once.
 pub(crate) struct Music {
     pub(crate) wav: Vec<u8>,
     pub(crate) spic: Vec<u8>,

@@ -17,8 +17,19 @@ impl Storage for Dense {
     }
 
     fn encode(&self, events: &EventMatrix, out: &mut Vec<u8>) -> Result<()> {
+        let neurons = events.neurons();
         let mut bits = BitWriter::new(out);
-        events.to_dense(0, 1).into_iter().for_each(|cell| bits.bits(cell, 1));
+        for row in events.rows() {
+            let mut row = row.iter().copied().peekable();
+            for first in (0..neurons).step_by(32) {
+                let width = (neurons - first).min(32);
+                let mut word = 0;
+                while let Some(neuron) = row.next_if(|&neuron| neuron < first + width) {
+                    word |= 1 << (neuron - first);
+                }
+                bits.bits(word, width.into());
+            }
+        }
         bits.finish();
         Ok(())
     }

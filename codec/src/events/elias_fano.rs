@@ -1,6 +1,6 @@
 //! Elias–Fano codes: the ascending positions of all events, their low bits as they are, their high bits as the gaps of
-//! a bit vector: at most two bits per event more than the binary logarithm of cells per event, rounded up (Elias, "Efficient storage and retrieval by
-//! content and address of static files", 1974; Fano 1971).
+//! a bit vector: at most two bits per event more than the binary logarithm of cells per event, rounded up (Elias,
+//! "Efficient storage and retrieval by content and address of static files", 1974; Fano 1971).
 
 use super::bits::{BitReader, BitWriter};
 use super::{EventMatrix, Storage, varint};
@@ -35,8 +35,9 @@ impl Storage for EliasFano {
 
     fn decode(&self, mut bytes: &[u8], frames: u32, neurons: u16) -> Result<EventMatrix> {
         let events = varint::read(&mut bytes)?;
-        if u64::from(events) > 8 * bytes.len() as u64 {
-            return Err(Error::Malformed(format!("elias-fano: {events} events in {} bytes", bytes.len())));
+        let most = (8 * bytes.len() as u64).min(u64::from(frames) * u64::from(neurons));
+        if u64::from(events) > most {
+            return Err(Error::Malformed(format!("elias-fano: {events} events where there can be {most}")));
         }
         let width = low_bits(frames, neurons, events);
         let mut bits = BitReader::new(bytes);

@@ -35,7 +35,7 @@ impl Storage for Rice {
     fn decode(&self, bytes: &[u8], frames: u32, neurons: u16) -> Result<EventMatrix> {
         let (&mode, bytes) = bytes.split_first().ok_or_else(|| Error::Malformed("rice: no bytes".into()))?;
         let positions = match mode {
-            0..PER_NEURON => decode_whole(bytes, mode.into())?,
+            0..PER_NEURON => decode_whole(bytes, mode.into(), u64::from(frames) * u64::from(neurons))?,
             _ if mode - PER_NEURON <= MAX_COUNT_PARAMETER => {
                 decode_by_neuron(bytes, (mode - PER_NEURON).into(), frames, neurons)?
             }
@@ -63,8 +63,11 @@ fn encode_whole(columns: &Columns, events: u32, out: &mut Vec<u8>) {
     bits.finish();
 }
 
-fn decode_whole(mut bytes: &[u8], parameter: u32) -> Result<Vec<u64>> {
+fn decode_whole(mut bytes: &[u8], parameter: u32, cells: u64) -> Result<Vec<u64>> {
     let events = varint::read(&mut bytes)?;
+    if u64::from(events) > cells {
+        return Err(Error::Malformed(format!("rice: {events} events in {cells} cells")));
+    }
     let mut bits = BitReader::new(bytes);
     let mut positions = Vec::new();
     let mut next = 0u64;

@@ -13,6 +13,14 @@ pub struct EventStatistics {
     pub events: u32,
     /// Events per cell, 0 to 1.
     pub density: f64,
+    /// Frames without an event.
+    pub silent_frames: u32,
+    /// Events of the fullest frame.
+    pub fullest_frame: u32,
+    /// Neurons without an event.
+    pub silent_neurons: u16,
+    /// Events of the busiest neuron.
+    pub busiest_neuron: u32,
     /// Duration in seconds.
     pub seconds: f64,
     /// Events per second of audio.
@@ -29,14 +37,19 @@ impl EventMatrix {
         let events = f64::from(self.events());
         let seconds = frames / frame_rate;
         let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
+        let columns = self.columns();
         EventStatistics {
             frames: self.frames(),
             neurons: self.neurons(),
             events: self.events(),
             density: ratio(events, frames * f64::from(self.neurons())),
+            silent_frames: self.rows().filter(|row| row.is_empty()).count() as u32,
+            fullest_frame: self.rows().map(|row| row.len() as u32).max().unwrap_or(0),
+            silent_neurons: columns.iter().filter(|column| column.is_empty()).count() as u16,
+            busiest_neuron: columns.iter().map(|column| column.len() as u32).max().unwrap_or(0),
             seconds,
             events_per_second: ratio(events, seconds),
-            entropy_bits: self.columns().iter().map(|column| entropy_bits(column.len() as f64, frames)).sum(),
+            entropy_bits: columns.iter().map(|column| entropy_bits(column.len() as f64, frames)).sum(),
         }
     }
 }
@@ -58,6 +71,8 @@ mod tests {
         let events = EventMatrix::from_dense(4, &cells, |&cell| cell == 1).unwrap();
         let figures = events.statistics(2.0);
         assert_eq!((figures.frames, figures.neurons, figures.events), (4, 4, 7));
+        assert_eq!((figures.silent_frames, figures.fullest_frame), (0, 3));
+        assert_eq!((figures.silent_neurons, figures.busiest_neuron), (1, 4));
         assert_eq!((figures.seconds, figures.events_per_second), (2.0, 3.5));
         assert!((figures.density - 7.0 / 16.0).abs() < 1e-12);
         let quarter = 4.0 * (0.25 * 2.0 + 0.75 * (4.0f64 / 3.0).log2());

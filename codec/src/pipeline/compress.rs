@@ -15,7 +15,7 @@ use crate::signal::{HOP, SAMPLE_RATE, log_features};
 use crate::{Error, Result};
 
 /// Chunks that the rate search looks at, spread evenly over the file: some four minutes.
-const SEARCH_CHUNKS: u32 = 40;
+const SEARCH_CHUNKS: u32 = 24;
 
 /// Units of the stored gain in a decibel.
 const GAIN_UNITS: f64 = 256.0;
@@ -88,7 +88,7 @@ fn methods(model: &Model, quality: u16) -> Methods {
     methods
 }
 
-fn header_of(file: &Analysed, model: &Model) -> Result<Header> {
+pub(super) fn header_of(file: &Analysed, model: &Model) -> Result<Header> {
     let mut tags = Tags::default();
     for tag in &file.tags {
         tags.push(tag.key, tag.value.as_str())?;

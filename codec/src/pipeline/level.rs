@@ -13,8 +13,8 @@ use crate::events::EventMatrix;
 use crate::network::{EventDecoder, Model};
 use crate::signal::{BANDS, BandLayout, HOP, Synthesizer, analyze, magnitudes};
 
-/// Chunks that are listened to, spread evenly over the file: all of a file of less than a minute.
-const CHUNKS: u32 = 10;
+/// Chunks that are listened to, spread evenly over the file: all of a file of up to a minute.
+const CHUNKS: u32 = 6;
 
 /// Largest correction either way.
 const MAX_CORRECTION_DB: f64 = 6.0;
