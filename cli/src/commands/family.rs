@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use spiccato::atomic_file::AtomicFile;
-use spiccato_training::family::{EXPERIMENTS, Experiment, Measurement, Outcome, Settings};
+use spiccato_training::family::{Bound, EXPERIMENTS, Experiment, Measurement, Outcome, Settings};
 use spiccato_training::plot::column_to_svg;
 
 use crate::args::{FamilyCommand, FamilyRunArgs};
@@ -74,13 +74,22 @@ fn as_json(experiment: &Experiment, measurement: &Measurement, seed: u64, second
 }
 
 fn print_measurement(measurement: &Measurement) -> Result<()> {
-    let baseline = measurement.baseline.map(|b| format!(", baseline {b:.4}")).unwrap_or_default();
+    let sign = match measurement.bound {
+        Bound::AtMost(_) => '≤',
+        Bound::AtLeast(_) => '≥',
+    };
+    let baseline = measurement.baseline.map(|value| format!(", baseline {}", number(value))).unwrap_or_default();
     print_line(format_args!(
-        "{}: {} {:.4}, bound {}{baseline}{}",
+        "{}: {} {}, bound {sign} {}{baseline}{}",
         measurement.experiment,
         measurement.metric,
-        measurement.value,
-        measurement.bound,
+        number(measurement.value),
+        number(measurement.bound.limit()),
         if measurement.passed() { "" } else { " — MISSED" },
     ))
+}
+
+/// A number with four decimals, or in powers of ten where these would say nothing.
+fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 { format!("{value:.2e}") } else { format!("{value:.4}") }
 }

@@ -1,7 +1,5 @@
 //! Figures with bounds.
 
-use std::fmt;
-
 /// What a figure has to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bound {
@@ -24,15 +22,6 @@ impl Bound {
         match self {
             Bound::AtMost(limit) => value <= limit,
             Bound::AtLeast(limit) => value >= limit,
-        }
-    }
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bound::AtMost(limit) => write!(f, "≤ {limit}"),
-            Bound::AtLeast(limit) => write!(f, "≥ {limit}"),
         }
     }
 }
