@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Show statistics of a .spic file's events, and what every method would store them in
     Events(EventsArgs),
     /// Compress and decompress files and measure size and quality; compare codecs
-    Evaluate(EvaluateArgs),
+    Evaluate(Box<EvaluateArgs>),
     /// Train a model on a folder of audio or a dataset laid out as MAESTRO
     Train(TrainArgs),
     /// Code audio with a trained quantiser, to compare events with
