@@ -8,8 +8,8 @@ use spiccato::atomic_file::AtomicFile;
 use spiccato::audio_file::{SampleFormat, Surround, WavSpec, WavWriter};
 use spiccato::signal::SAMPLE_RATE;
 use spiccato_training::baseline::Baseline;
+use spiccato_training::evaluate::read_at_codec_rate;
 
-use super::evaluate::mono;
 use crate::args::BaselineCommand;
 use crate::output::print_line;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
 
 fn compress(run: &Path, input: &Path, output: &Path, bitrate: f64) -> Result<()> {
     let baseline = Baseline::load(run)?;
-    let samples = mono(input, Surround::Downmix)?;
+    let samples = read_at_codec_rate(input, Surround::Downmix)?;
     let name = || input.display().to_string();
     ensure!(!samples.is_empty(), "{}: the file holds no samples", input.display());
     let file = baseline.encode(&samples, bitrate).with_context(name)?;

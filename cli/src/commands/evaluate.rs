@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround};
+use spiccato::audio_file::{SampleFormat, Surround};
 use spiccato::network::Model;
 use spiccato::pipeline::CompressSettings;
-use spiccato::signal::SAMPLE_RATE;
-use spiccato_training::evaluate::{METRICS, scores};
+use spiccato_training::evaluate::{METRICS, read_at_codec_rate, scores};
 
 use super::compress::compress_file;
 use super::decompress::decode_file;
@@ -65,8 +64,9 @@ fn evaluate(file: &Path, folder: &Path, model: &Model, settings: &CompressSettin
     decode_file(&stored, &decoded, model, SampleFormat::Float32, false, quiet)?;
     let decode_seconds = start.elapsed().as_secs_f64();
     let seconds = report.header.seconds();
-    let scores = scores(&mono(file, settings.surround)?, &mono(&decoded, Surround::Refuse)?)
-        .with_context(|| file.display().to_string())?;
+    let scores =
+        scores(&read_at_codec_rate(file, settings.surround)?, &read_at_codec_rate(&decoded, Surround::Refuse)?)
+            .with_context(|| file.display().to_string())?;
     let mut result = json!({
         "file": file.display().to_string(),
         "seconds": seconds,
@@ -80,20 +80,6 @@ fn evaluate(file: &Path, folder: &Path, model: &Model, settings: &CompressSettin
         result[metric.key] = json!(scores.get(metric.key));
     }
     Ok(result)
-}
-
-/// The mean of a file's channels at the codec's rate.
-pub(super) fn mono(file: &Path, surround: Surround) -> Result<Vec<f32>> {
-    let mut reader = AudioInput::open(file)?.reader(surround)?;
-    let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
-    let mut resampler = Resampler::new(rate, SAMPLE_RATE, 1)?;
-    let mut samples = Vec::new();
-    while let Some(block) = reader.next_block()? {
-        let mono: Vec<f32> = block.chunks_exact(channels).map(|f| f.iter().sum::<f32>() / channels as f32).collect();
-        resampler.push(&mono, &mut samples)?;
-    }
-    resampler.finish(&mut samples)?;
-    Ok(samples)
 }
 
 fn number(result: &Value, key: &str) -> f64 {

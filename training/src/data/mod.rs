@@ -10,4 +10,5 @@ mod sources;
 pub use cache::{Clip, Corpus, open_corpus};
 pub(crate) use crops::features_of;
 pub use crops::{Batch, Draw, crops};
+pub(crate) use sources::maestro_table;
 pub use sources::{Source, Split, find_sources};

@@ -106,7 +106,7 @@ pub fn find_sources(folder: &Path) -> Result<(Vec<Source>, Vec<PathBuf>)> {
 }
 
 /// The newest table in the folder; the CSV where it comes in both forms.
-fn maestro_table(folder: &Path) -> Result<Option<PathBuf>> {
+pub(crate) fn maestro_table(folder: &Path) -> Result<Option<PathBuf>> {
     let mut tables = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

@@ -9,7 +9,7 @@ use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround, WavSpe
 use spiccato::signal::SAMPLE_RATE;
 
 use super::results::Problem;
-use crate::data::{Split, find_sources};
+use crate::data::{Split, find_sources, maestro_table};
 
 /// A file to evaluate.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub fn gather(inputs: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
         }
         match find_sources(input) {
             Ok((found, missing)) => {
-                let only_test = is_dataset(input);
+                let only_test = maestro_table(input).is_ok_and(|table| table.is_some());
                 for source in found.into_iter().filter(|source| !only_test || source.split == Split::Test) {
                     let name = source.path.strip_prefix(input).unwrap_or(&source.path);
                     sources.push(Source { name: name.to_string_lossy().into_owned(), path: source.path });
@@ -64,13 +64,6 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Whether a folder has a table such as MAESTRO's, and thus a split of its own.
-fn is_dataset(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    let table = |name: &str| name.starts_with("maestro-v") && name.ends_with(".csv");
-    entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(table))
-}
-
 /// A file in the form that codecs are given.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -90,7 +83,7 @@ impl Prepared {
     /// # Errors
     /// If the source can't be read or has no samples, or the WAV file can't be written.
     pub(crate) fn new(source: &Path, excerpt: Option<f64>, wav: PathBuf) -> Result<Self> {
-        let (rate, samples) = read_mono(source)?;
+        let (rate, samples) = read_mono(source, Surround::Downmix)?;
         ensure!(!samples.is_empty(), "{}: no samples", source.display());
         let length = excerpt.map_or(samples.len(), |seconds| (seconds * f64::from(rate)).round() as usize);
         let length = length.clamp(1, samples.len());
@@ -100,14 +93,14 @@ impl Prepared {
         writer.write(&samples[start..start + length])?;
         writer.finish()?;
         let hash = blake3::hash(&std::fs::read(&wav).with_context(|| wav.display().to_string())?);
-        let samples = read_at_codec_rate(&wav)?;
+        let samples = read_at_codec_rate(&wav, Surround::Refuse)?;
         Ok(Self { wav, hash, seconds: length as f64 / f64::from(rate), samples })
     }
 }
 
 /// Sample rate and the mean of the channels.
-fn read_mono(path: &Path) -> Result<(u32, Vec<f32>)> {
-    let mut reader = AudioInput::open(path)?.reader(Surround::Downmix)?;
+fn read_mono(path: &Path, surround: Surround) -> Result<(u32, Vec<f32>)> {
+    let mut reader = AudioInput::open(path)?.reader(surround)?;
     let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
     let mut samples = Vec::new();
     while let Some(block) = reader.next_block()? {
@@ -120,8 +113,8 @@ fn read_mono(path: &Path) -> Result<(u32, Vec<f32>)> {
 ///
 /// # Errors
 /// If the file can't be read.
-pub(crate) fn read_at_codec_rate(path: &Path) -> Result<Vec<f32>> {
-    let (rate, samples) = read_mono(path)?;
+pub fn read_at_codec_rate(path: &Path, surround: Surround) -> Result<Vec<f32>> {
+    let (rate, samples) = read_mono(path, surround)?;
     let mut resampler = Resampler::new(rate, SAMPLE_RATE, 1)?;
     let mut resampled = Vec::new();
     resampler.push(&samples, &mut resampled)?;
@@ -152,6 +145,19 @@ mod tests {
         assert_eq!(names, [shown(&path("plain/a.wav")), deep, shown(&path("other/a.wav")), "x.wav".to_owned()]);
         let files: Vec<_> = problems.iter().map(|problem| problem.file.clone().unwrap()).collect();
         assert_eq!(files, [shown(&path("set")), shown(&path("empty"))]);
+    }
+
+    #[test]
+    fn a_dataset_with_a_table_in_json_has_a_test_split_too() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x.wav", "y.wav"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let table = r#"[{"split": "test", "audio_filename": "x.wav"}, {"split": "train", "audio_filename": "y.wav"}]"#;
+        std::fs::write(folder.path().join("maestro-v3.0.0.json"), table).unwrap();
+        let (sources, problems) = gather(&[folder.path().to_owned()]);
+        assert_eq!(sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["x.wav"]);
+        assert!(problems.is_empty());
     }
 
     #[test]

@@ -36,7 +36,7 @@ mod visqol;
 
 pub use bd_rate::bd_rate;
 pub use codec::{Codec, Rates, Template};
-pub use files::{Source, gather};
+pub use files::{Source, gather, read_at_codec_rate};
 pub use metrics::{METRICS, Metric, Scores, scores};
 pub use peers::{Peers, Skipped};
 pub use process::{Usage, run as run_program};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use spiccato::audio_file::Surround;
 
 use super::cache::Cache;
 use super::codec::Codec;
@@ -104,7 +105,7 @@ impl Bench<'_> {
 
     fn read(&self, decoded: &Path) -> Result<Vec<f32>> {
         anyhow::ensure!(decoded.is_file(), "decoding: the program left no file");
-        read_at_codec_rate(decoded).context("decoding")
+        read_at_codec_rate(decoded, Surround::Downmix).context("decoding")
     }
 
     fn measure(&self, command: &[OsString]) -> Result<Cost> {
