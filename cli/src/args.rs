@@ -260,6 +260,9 @@ pub(crate) struct TrainArgs {
     /// Set one value of the configuration, such as steps=20000 or augmentation.gain_db=6
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Model or checkpoint with the same network, whose weights are to begin with [default: random weights]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) initial: Option<PathBuf>,
     /// Go on with the run in the output folder
     #[arg(long)]
     pub(crate) resume: bool,

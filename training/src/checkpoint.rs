@@ -67,6 +67,17 @@ pub(crate) struct Checkpoint {
     pub(crate) optimizer: Optimizer,
 }
 
+/// True for checkpoints, false for any other file.
+///
+/// # Errors
+/// If the file can't be read.
+pub(crate) fn is_checkpoint(path: &Path) -> Result<bool> {
+    let file = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let metadata =
+        SafeTensors::read_metadata(&file).map(|(_, metadata)| metadata.metadata().clone().unwrap_or_default());
+    Ok(metadata.is_ok_and(|metadata| metadata.contains_key(RUN_KEY)))
+}
+
 /// Loads a checkpoint.
 pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
     let name = path.display();

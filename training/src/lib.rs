@@ -28,6 +28,7 @@ pub mod data;
 mod device;
 pub mod evaluate;
 pub mod family;
+mod initial;
 mod log;
 mod loss;
 mod optimizer;
@@ -43,5 +44,6 @@ mod variables;
 
 pub use config::TrainingConfig;
 pub use device::device;
+pub use initial::InitialWeights;
 pub use trainer::{Outcome, Report, Trainer, check_vacant};
 pub use validation::Validation;

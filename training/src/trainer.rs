@@ -20,6 +20,7 @@ use spiccato::signal::{HOP, SAMPLE_RATE};
 use crate::bottleneck::{self, BottleneckConfig};
 use crate::checkpoint::{self, RunProgress};
 use crate::data::{Clip, Corpus, Draw, crops};
+use crate::initial::InitialWeights;
 use crate::log::{Log, Row};
 use crate::optimizer::Optimizer;
 use crate::step::{StepReport, auto_encoder, pressures, train_step};
@@ -98,6 +99,16 @@ impl Trainer {
             variables: saved.variables,
             optimizer: saved.optimizer,
         })
+    }
+
+    /// The same run with other weights to begin with; those that `weights` doesn't have stay.
+    ///
+    /// # Errors
+    /// If they can't be copied.
+    pub fn begin_with(mut self, weights: &InitialWeights) -> Result<Self> {
+        weights.overwrite(&self.variables)?;
+        self.optimizer = Optimizer::new(&self.variables)?;
+        Ok(self)
     }
 
     /// The same run computed on another device.

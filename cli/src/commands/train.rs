@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use spiccato_training::data::{Clip, find_sources, open_corpus};
-use spiccato_training::{Outcome, Report, Trainer, TrainingConfig, check_vacant, device};
+use spiccato_training::{InitialWeights, Outcome, Report, Trainer, TrainingConfig, check_vacant, device};
 
 use crate::args::TrainArgs;
 use crate::model;
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     if !args.resume {
         check_vacant(&args.out)?; // now, not after all has been decoded
     }
+    let initial = args.initial.as_ref().map(|path| InitialWeights::load(path, &config)).transpose()?;
     let (sources, missing) = find_sources(&args.data)?;
     for path in &missing {
         eprintln!("missing: {}", path.display());
@@ -52,7 +53,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     }
     let trainer = match &mut trainer {
         Some(trainer) => trainer,
-        None => trainer.insert(Trainer::start(config, &corpus, &args.out)?.to_device(&device)?),
+        None => {
+            let mut started = Trainer::start(config, &corpus, &args.out)?;
+            if let Some(weights) = &initial {
+                started = started.begin_with(weights)?;
+            }
+            trainer.insert(started.to_device(&device)?)
+        }
     };
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);

@@ -22,7 +22,7 @@ pub use default_model::default_model;
 pub use encoder::{Encoder, SURROGATE, events};
 pub use inference::{EventDecoder, encode_events};
 pub use parameters::{Initial, Parameter, Parameters};
-pub use weights::{Model, load_model, save_model};
+pub use weights::{Model, load_model, load_weights, save_model};
 
 use block::Block;
 use candle_core::{Device, Result, Tensor};

@@ -46,6 +46,19 @@ fn malformed(what: impl fmt::Display) -> Error {
 /// # Errors
 /// If it is no model file, or one for another version of the network.
 pub fn load_model(file: &[u8]) -> Result<Model> {
+    let (config, weights) = load_weights(file)?;
+    let prior = Prior::from_safetensors(&SafeTensors::deserialize(file).map_err(malformed)?)?;
+    if let Some(prior) = prior.as_ref().filter(|prior| usize::from(prior.neurons()) != config.neurons) {
+        return Err(malformed(format!("{} neurons, but a prior for {}", config.neurons, prior.neurons())));
+    }
+    Ok(Model { network: Network::new(&config, &weights)?, prior: prior.map(Arc::new), id: ModelId::of_weights(file) })
+}
+
+/// Reads the network's sizes and weights, by name and in single precision, from the content of a model file.
+///
+/// # Errors
+/// If it is no model file.
+pub fn load_weights(file: &[u8]) -> Result<(NetworkConfig, BTreeMap<String, Tensor>)> {
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(malformed)?;
     let config = metadata.metadata().as_ref().and_then(|m| m.get(CONFIG_KEY));
     let config = config.ok_or_else(|| malformed(format!("its metadata has no {CONFIG_KEY}")))?;
@@ -56,11 +69,7 @@ pub fn load_model(file: &[u8]) -> Result<Model> {
     for (name, view) in tensors.iter().filter(|(name, _)| !name.starts_with(TENSOR_PREFIX)) {
         weights.insert(name.to_owned(), tensor_from_half(name, &view)?);
     }
-    let prior = Prior::from_safetensors(&tensors)?;
-    if let Some(prior) = prior.as_ref().filter(|prior| usize::from(prior.neurons()) != config.neurons) {
-        return Err(malformed(format!("{} neurons, but a prior for {}", config.neurons, prior.neurons())));
-    }
-    Ok(Model { network: Network::new(&config, &weights)?, prior: prior.map(Arc::new), id: ModelId::of_weights(file) })
+    Ok((config, weights))
 }
 
 fn tensor_from_half(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
