@@ -1,6 +1,6 @@
 //! `spiccato compress`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +12,7 @@ use spiccato::pipeline::{CompressReport, CompressSettings, RateTarget, compress}
 use super::decompress::decode_file;
 use crate::args::CompressArgs;
 use crate::model;
-use crate::output::print_line;
+use crate::output::{print_line, shown};
 use crate::progress::Bar;
 
 /// A bitrate that is missed by more than this share is worth a word.
@@ -28,6 +28,9 @@ pub(crate) fn run(args: &CompressArgs) -> Result<()> {
     };
     if output == Path::new("-") && args.preview.is_some() {
         bail!("--preview needs an output file to read back, not standard output");
+    }
+    if let Some(preview) = &args.preview {
+        AtomicFile::create(preview)?; // an error now, not after all has been compressed
     }
     let settings = CompressSettings {
         target: model::rate_target(&args.rate),
@@ -57,7 +60,7 @@ pub(crate) fn compress_file(
     let mut file = AtomicFile::create(output)?;
     let mut bar = Bar::new(quiet);
     let report = compress(&input, model, settings, &mut file, &mut |stage, share| bar.show(stage, share))
-        .with_context(|| format!("{} → {}", input.name().display(), output.display()))?;
+        .with_context(|| format!("{} → {}", input.name().display(), shown(output, "standard output")))?;
     file.commit()?;
     Ok(report)
 }
@@ -66,7 +69,7 @@ fn print_result(output: &Path, report: &CompressReport, seconds: f64) -> Result<
     let duration = report.header.seconds();
     let line = format!(
         "{}: {duration:.1} s in {} bytes, {:.2} kbit/s, {} events, {:.0} x real time",
-        shown(output).display(),
+        shown(output, "standard output"),
         report.summary.file_bytes,
         report.kbps(),
         report.summary.events,
@@ -77,10 +80,6 @@ fn print_result(output: &Path, report: &CompressReport, seconds: f64) -> Result<
         return Ok(());
     }
     print_line(line)
-}
-
-fn shown(output: &Path) -> PathBuf {
-    if output == Path::new("-") { PathBuf::from("standard output") } else { output.to_owned() }
 }
 
 fn warn_of_missed_rate(settings: &CompressSettings, report: &CompressReport) {

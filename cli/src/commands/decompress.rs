@@ -15,7 +15,7 @@ use spiccato::pipeline::decompress;
 
 use crate::args::{Bits, DecompressArgs};
 use crate::model;
-use crate::output::print_line;
+use crate::output::{print_line, shown};
 use crate::progress::Bar;
 
 pub(crate) fn run(args: &DecompressArgs) -> Result<()> {
@@ -71,7 +71,7 @@ pub(crate) fn decode_file(
             decode_from(Reader::with_index(file, Methods::all(), on_damage)?, output, model, format, quiet)
         }
     };
-    decode().with_context(|| input.display().to_string())
+    decode().with_context(|| shown(input, "standard input").to_string())
 }
 
 fn decode_from<R: Read>(

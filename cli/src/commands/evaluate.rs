@@ -1,9 +1,11 @@
 //! `spiccato evaluate` without `--out`: one model at one bitrate.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use spiccato::audio_file::{SampleFormat, Surround};
 use spiccato::network::Model;
@@ -37,6 +39,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         }
         None => scratch.path().to_owned(),
     };
+    if args.keep.is_some() {
+        check_distinct(&args.files)?;
+    }
     let mut results = Vec::new();
     for file in &args.files {
         let result = evaluate(file, &folder, &model, &settings, args.common.quiet)?;
@@ -53,10 +58,34 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     Ok(())
 }
 
+/// Checks that no file's result would overwrite another's.
+fn check_distinct(files: &[PathBuf]) -> Result<()> {
+    let mut kept: BTreeMap<&OsStr, &Path> = BTreeMap::new();
+    for file in files {
+        if let Some(other) = kept.insert(stem(file), file) {
+            bail!(
+                "{} and {} would both be kept as {}.spic: evaluate them one by one",
+                other.display(),
+                file.display(),
+                stem(file).display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The name without the extension.
+fn stem(file: &Path) -> &OsStr {
+    file.file_stem().unwrap_or(file.as_os_str())
+}
+
 fn evaluate(file: &Path, folder: &Path, model: &Model, settings: &CompressSettings, quiet: bool) -> Result<Value> {
-    let name = file.file_stem().unwrap_or(file.as_os_str());
-    let output = |extension: &str| PathBuf::from(folder).join(name).with_extension(extension);
-    let (stored, decoded) = (output("spic"), output("decoded.wav"));
+    let output = |extension: &str| {
+        let mut name = stem(file).to_owned();
+        name.push(extension);
+        folder.join(name)
+    };
+    let (stored, decoded) = (output(".spic"), output(".decoded.wav"));
     let start = Instant::now();
     let report = compress_file(file, &stored, model, settings, quiet)?;
     let encode_seconds = start.elapsed().as_secs_f64();

@@ -1,6 +1,6 @@
 //! `spiccato evaluate`
 
-use crate::util::{Folder, Wav, format, json, spiccato, testdata};
+use crate::util::{Folder, Wav, format, json, spiccato, succeed, testdata};
 
 #[test]
 fn the_piano_piece_is_measured() {
@@ -29,4 +29,16 @@ fn bad_audio_is_refused_by_name() {
     let folder = Folder::new();
     let message = folder.refuse(spiccato("evaluate").arg(format("truncated.wav")));
     assert!(message.contains("truncated.wav"), "{message}");
+}
+
+#[test]
+fn what_is_kept_has_the_name_of_the_input_and_nothing_is_overwritten() {
+    let folder = Folder::new();
+    let (kept, wav) = (folder.file("kept"), std::fs::read(format("s16.wav")).unwrap());
+    let file = folder.write("Op. 9 No. 2.wav", &wav);
+    succeed(spiccato("evaluate --quiet --quality 50 --keep").args([&kept, &file]));
+    assert!(kept.join("Op. 9 No. 2.spic").is_file() && kept.join("Op. 9 No. 2.decoded.wav").is_file());
+    let other = folder.write("Op. 9 No. 2.aiff", &wav);
+    let message = folder.refuse(spiccato("evaluate --quality 50 --keep").args([&kept, &file, &other]));
+    assert!(message.contains("No. 2.wav and ") && message.contains("Op. 9 No. 2.spic"), "{message}");
 }

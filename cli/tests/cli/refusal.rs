@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::util::{Folder, fail, format, music, spiccato, succeed};
+use crate::util::{Folder, format, music, spiccato, succeed};
 
 #[test]
 fn bad_audio_is_refused_by_name_and_leaves_no_trace() {
@@ -54,7 +54,7 @@ fn outputs_that_cannot_be_written_are_named() {
             assert!(message.contains(named), "{message}");
         }
         let preview = &mut spiccato("compress --quiet --preview");
-        let message = fail(preview.args([&output, &input, &folder.file("out.spic")]), 1);
+        let message = folder.refuse(preview.args([&output, &input, &folder.file("out.spic")]));
         assert!(message.contains(named), "{message}");
     }
 }

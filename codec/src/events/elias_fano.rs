@@ -63,6 +63,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_events_than_cells_or_bits_are_refused() {
+        let mut bytes = Vec::new();
+        varint::write(u32::MAX, &mut bytes);
+        let refused = |bytes: &[u8], frames, neurons| EliasFano.decode(bytes, frames, neurons).unwrap_err().to_string();
+        assert!(refused(&bytes, u32::MAX, u16::MAX).contains("4294967295 events where there can be 0"));
+        bytes.extend([0; 100]);
+        assert!(refused(&bytes, u32::MAX, u16::MAX).contains("there can be 800"), "no more than bits");
+        assert!(refused(&bytes, 7, 9).contains("there can be 63"), "no more than cells");
+    }
+
+    #[test]
     fn length_is_within_the_bound_of_the_literature() {
         for (seed, density) in [0.0005, 0.003, 0.02, 0.1, 0.4].into_iter().enumerate() {
             let events = test_events::even(384, 512, density, seed as u64);

@@ -147,6 +147,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_events_than_cells_are_refused() {
+        let mut whole = vec![0];
+        varint::write(64, &mut whole);
+        whole.extend([0xff; 100]);
+        assert!(Rice.decode(&whole, 7, 9).unwrap_err().to_string().contains("64 events in 63 cells"));
+        let mut by_neuron = vec![PER_NEURON];
+        let mut bits = BitWriter::new(&mut by_neuron);
+        write(8, 0, &mut bits);
+        bits.finish();
+        let refused = Rice.decode(&by_neuron, 7, 9).unwrap_err().to_string();
+        assert!(refused.contains("8 events of a neuron in 7 frames"), "{refused}");
+    }
+
+    #[test]
     fn parameters_follow_the_mean_run() {
         // ln 2 times the mean distance: 0.69 -> 0, 1.38 -> 0, 2.77 -> 1, 5.5 -> 2, 265 -> 8; no events: the longest
         let expected = [(384, 0), (192, 0), (96, 1), (48, 2), (1, 8), (0, 8)];
