@@ -23,11 +23,9 @@ impl Kernel2 for Information {
         if logits.shape != events.shape {
             bail!("information: logits {:?} and events {:?} differ in shape", logits.shape, events.shape);
         }
-        let cost = |(&logit, &event): (&T, &T)| {
-            // ln(1 + e^ℓ) = max(ℓ, 0) + ln(1 + e^−|ℓ|)
-            num_traits::Float::max(logit, T::zero()) + (-logit.abs()).fast_exp().ln_1p() - logit * event
-        };
-        Ok((logits.data.iter().zip(events.data).map(cost).collect(), logits.shape.clone()))
+        let mut out = vec![T::zero(); logits.data.len()];
+        cost(logits.data, events.data, &mut out);
+        Ok((out, logits.shape.clone()))
     }
 
     fn backward(
@@ -40,6 +38,15 @@ impl Kernel2 for Information {
         let logits_grad = forward_only3(InformationGradient, logits, events, grad)?;
         let events_grad = if events.track_op() { Some((grad * logits)?.neg()?) } else { None };
         Ok((Some(logits_grad), events_grad))
+    }
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn cost<T: Real>(logits: &[T], events: &[T], out: &mut [T]) {
+    for ((&logit, &event), o) in logits.iter().zip(events).zip(out) {
+        // ln(1 + e^ℓ) = max(ℓ, 0) + ln(1 + e^−|ℓ|)
+        let larger = if logit > T::zero() { logit } else { T::zero() };
+        *o = larger + (-logit.abs()).fast_exp().fast_ln_1p() - logit * event;
     }
 }
 
