@@ -103,7 +103,8 @@ fn hidden_activity(
         };
         let [best, value, naive_value] = [TRUTH, found.parameters, naive].map(|parameters| surprise(&parameters));
         let metric = "negative log likelihood of the spikes over the truth's, per second";
-        measurements.push(Measurement::at_most(part, metric, value - best, 5.0).against(naive_value - best));
+        // Ours, set after measuring: weights that are 15 % off come to 13 and more, most of them to over 35.
+        measurements.push(Measurement::at_most(part, metric, value - best, 13.0).against(naive_value - best));
         let excitatory = |shares| agreement(shares, truth, 0).min(agreement(shares, truth, 1));
         let (value, naive_value) = (excitatory(&found.shares), excitatory(&smoothed));
         let metric = "correlation with the truth, the lower of the excitatory populations'";
