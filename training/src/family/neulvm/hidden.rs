@@ -50,9 +50,9 @@ pub(super) fn infer(
         let draw = filtered.draw(random);
         let better = fit_weights(&Data::new(&draw).with_spikes(spikes, inflation), &parameters, ITERATIONS);
         let momentum = if round < PLAIN_ROUNDS { 0.0 } else { MOMENTUM };
-        for a in 0..POPULATIONS {
-            change[a] = momentum * change[a] + (better.weight[a] / parameters.weight[a]).ln();
-            parameters.weight[a] *= change[a].exp();
+        for (a, change) in change.iter_mut().enumerate() {
+            *change = momentum * *change + (better.weight[a] / parameters.weight[a]).ln();
+            parameters.weight[a] *= change.exp();
         }
         inflation = (inflation * INFLATION.1).max(1.0);
         if round + averaged >= rounds {

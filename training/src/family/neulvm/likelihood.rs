@@ -14,6 +14,16 @@ use crate::family::engine::Random;
 /// Bins at the beginning that only set the ages up.
 pub(super) const WARM_UP: usize = AGES;
 
+/// What is kept of a bin for the way back.
+struct Bin {
+    ages: Ages,
+    expected: Expected,
+    /// Derivative by what is expected.
+    slope: f64,
+    /// Derivatives by the hazards of ages whose neurons are seen.
+    hazards: [(usize, f64); SEEN],
+}
+
 /// Shares over time, and the currents that they make.
 pub(super) struct Data<'a> {
     /// Of each population, after [`AGES`] zeros.
@@ -63,7 +73,7 @@ impl<'a> Data<'a> {
         let cell = parameters.cell(b);
         let past = |t: usize| &self.shares[b][t..t + AGES];
         let mut ages = Ages::new();
-        let mut history: Vec<(Ages, Expected, f64, [(usize, f64); SEEN])> = Vec::with_capacity(bins);
+        let mut history: Vec<Bin> = Vec::with_capacity(bins);
         let mut total = 0.0;
         for t in 0..bins {
             ages.advance(&cell, parameters.drive(&self.currents[t], b));
@@ -81,13 +91,13 @@ impl<'a> Data<'a> {
                     total += scale * surprise;
                 }
             }
-            history.push((ages, now, slope, hazards));
+            history.push(Bin { ages, expected: now, slope, hazards });
         }
         let mut adjoint = Adjoint::new();
         for t in (0..bins).rev() {
-            let (ages, now, slope, hazards) = &history[t];
-            let before = t.checked_sub(1).map(|t| &history[t].0);
-            let (by_cell, by_input) = adjoint.step(&cell, (ages, before), now, past(t), *slope, hazards);
+            let Bin { ages, expected, slope, hazards } = &history[t];
+            let before = t.checked_sub(1).map(|t| &history[t].ages);
+            let (by_cell, by_input) = adjoint.step(&cell, (ages, before), expected, past(t), *slope, hazards);
             gradient.add_cell(b, &by_cell);
             for (a, weight) in gradient.weight.iter_mut().enumerate() {
                 *weight += by_input * CONNECTIONS[a][b] * self.currents[t][a];

@@ -44,8 +44,8 @@ struct Sums {
 impl Class {
     fn step(&mut self, input: &Lane, [leak, rest, threshold]: [f32; 3], sums: &mut Sums) {
         let dt = TIME_STEP as f32;
-        for p in 0..PARTICLES {
-            let v = self.potential[p] + dt * ((rest - self.potential[p]) * leak + input[p]);
+        for (p, input) in input.iter().enumerate() {
+            let v = self.potential[p] + dt * ((rest - self.potential[p]) * leak + input);
             let (m, u) = (self.mass[p], self.gone[p]);
             let silence = (-(v - threshold).min(10.0).fast_exp() * dt).fast_exp();
             let probability = 1.0 - silence;
@@ -123,7 +123,7 @@ pub(super) fn filter(
     let mut log_likelihood = 0.0;
     let mut noise = [0.0f64; PARTICLES];
     let dt = TIME_STEP as f32;
-    for t in 0..bins {
+    for (t, fired) in spikes.fired.iter().enumerate() {
         let newest = (YOUNG - t % YOUNG) % YOUNG;
         for a in 0..POPULATIONS {
             let keep = synaptic_decay(a) as f32;
@@ -155,7 +155,7 @@ pub(super) fn filter(
             for i in 0..SEEN {
                 let Some(age @ 1..) = spikes.ages[t][b][i] else { continue };
                 let class = if age < YOUNG { &young[b][(newest + age) % YOUNG] } else { &old[b] };
-                let fired = spikes.fired[t][b][i];
+                let fired = fired[b][i];
                 for (w, v) in log_weight.iter_mut().zip(&class.potential) {
                     let x = (v - cell[2]).min(10.0).fast_exp() * dt;
                     *w += if fired { (-f64::from(-x).exp_m1()).max(1e-30).ln() } else { f64::from(-x) };
