@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_gradient_agrees_with_central_differences() {
-        let fired = |t: usize, b: usize| std::array::from_fn(|i| (t * 7 + b * 5 + i * 11) % 13 == 0);
+        let fired = |t: usize, b: usize| std::array::from_fn(|i| (t * 7 + b * 5 + i * 11).is_multiple_of(13));
         let spikes = Spikes::new((0..220).map(|t| std::array::from_fn(|b| fired(t, b))).collect());
         let data = data(220).with_spikes(&spikes, 1.5);
         let moved = Parameters { leak: [45.0, 55.0, 50.0], threshold: [3.6, 3.9, 3.7], ..TRUTH };
