@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use spiccato::events::{EventMatrix, Methods};
-use spiccato::network::{EventDecoder, default_model, encode_events};
+use spiccato::network::{EventDecoder, Firing, default_model, encode_events};
 use spiccato::signal::{BANDS, HOP, Synthesizer, analyze, log_features};
 
 const FRAMES: usize = 384;
@@ -28,7 +28,8 @@ fn parts(criterion: &mut Criterion) {
     let magnitudes = analyze(&samples);
     let mut features = Vec::new();
     log_features(&magnitudes, 1.0, &mut features);
-    let encode = || encode_events(&model.network, &features, 0..FRAMES, QUALITY, 0.0).expect("the sizes fit");
+    let encode =
+        || encode_events(&model.network, &features, 0..FRAMES, QUALITY, Firing::default()).expect("the sizes fit");
     let events = encode();
 
     criterion.bench_function("analysis", |b| b.iter(|| analyze(black_box(&samples))));

@@ -52,6 +52,18 @@ pub(crate) struct RateArgs {
     pub(crate) quality: Option<f64>,
 }
 
+/// Thresholds that activity raises, as in the model coding-energy.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Cost of events")]
+pub(crate) struct ActivityArgs {
+    /// Raise the threshold of a neuron by this with each of its events, falling back within 0.2 s; try 0.02
+    #[arg(long, value_name = "B", value_parser = strength, default_value = "0", hide_default_value = true)]
+    pub(crate) adaptation: f32,
+    /// Raise all thresholds by this with each event of any neuron, falling back within 0.2 s; try 0.001
+    #[arg(long, value_name = "G", value_parser = strength, default_value = "0", hide_default_value = true)]
+    pub(crate) inhibition: f32,
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
     /// Weights to use instead of the built-in model
@@ -81,6 +93,8 @@ pub(crate) struct CompressArgs {
     pub(crate) downmix: bool,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) activity: ActivityArgs,
 }
 
 /// Storage of the samples of a WAV file.
@@ -162,6 +176,8 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
     #[command(flatten)]
+    pub(crate) activity: ActivityArgs,
+    #[command(flatten)]
     pub(crate) study: StudyArgs,
 }
 
@@ -170,7 +186,7 @@ pub(crate) struct EvaluateArgs {
 #[command(next_help_heading = "Comparing codecs")]
 pub(crate) struct StudyArgs {
     /// Compare codecs at several bitrates; this folder gets report.html, results.json, results.csv and plots
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["bitrate", "quality", "keep", "downmix", "json", "model"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["bitrate", "quality", "keep", "downmix", "json", "model", "adaptation", "inhibition"])]
     pub(crate) out: Option<PathBuf>,
     /// Models: files, "default" for the built-in one, or "none"
     #[arg(long, value_name = "FILES", value_delimiter = ',', default_value = "default", requires = "out")]
@@ -342,6 +358,13 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
         _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+fn strength(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(v) if v.is_finite() && v >= 0.0 => Ok(v),
+        _ => Err("expected a number from 0 up".to_owned()),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use spiccato::network::{Model, default_model, load_model};
+use spiccato::network::{ActivityCost, Model, default_model, load_model};
 
-use crate::args::{CommonArgs, RateArgs};
+use crate::args::{ActivityArgs, CommonArgs, RateArgs};
 use spiccato::pipeline::RateTarget;
 
 /// Bitrate when nothing is asked for.
@@ -31,6 +31,11 @@ pub(crate) fn rate_target(rate: &RateArgs) -> RateTarget {
         Some(percent) => RateTarget::Quality(percent / 100.0),
         None => RateTarget::Bitrate(rate.bitrate.unwrap_or(DEFAULT_KBPS)),
     }
+}
+
+/// What `--adaptation` and `--inhibition` ask for.
+pub(crate) fn activity_cost(activity: &ActivityArgs) -> ActivityCost {
+    ActivityCost { adaptation: activity.adaptation, inhibition: activity.inhibition }
 }
 
 /// Limits the number of threads, once for the whole program.

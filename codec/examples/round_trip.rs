@@ -6,13 +6,14 @@ use std::path::Path;
 use spiccato::audio_file::{AudioInput, Surround};
 use spiccato::container::{OnDamage, Reader};
 use spiccato::events::Methods;
-use spiccato::network::default_model;
+use spiccato::network::{ActivityCost, default_model};
 use spiccato::pipeline::{CompressSettings, RateTarget, compress, decompress};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("name an audio file")?;
     let model = default_model()?;
-    let settings = CompressSettings { target: RateTarget::Bitrate(3.0), surround: Surround::Refuse };
+    let cost = ActivityCost::default();
+    let settings = CompressSettings { target: RateTarget::Bitrate(3.0), cost, surround: Surround::Refuse };
     let mut stored = Vec::new();
     let report = compress(&AudioInput::open(Path::new(&path))?, &model, &settings, &mut stored, &mut |_, _| ())?;
     println!("{path}: {} bytes, {:.2} kbit/s, {} events", stored.len(), report.kbps(), report.summary.events);

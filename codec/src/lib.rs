@@ -25,13 +25,14 @@
 //! use spiccato::audio_file::{AudioInput, Surround};
 //! use spiccato::container::{OnDamage, Reader};
 //! use spiccato::events::Methods;
-//! use spiccato::network::default_model;
+//! use spiccato::network::{ActivityCost, default_model};
 //! use spiccato::pipeline::{CompressSettings, RateTarget, compress, decompress};
 //!
 //! # fn main() -> spiccato::Result<()> {
 //! let model = default_model()?;
 //! let input = AudioInput::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/formats/s16.wav"))?;
-//! let settings = CompressSettings { target: RateTarget::Bitrate(3.0), surround: Surround::Refuse };
+//! let settings =
+//!     CompressSettings { target: RateTarget::Bitrate(3.0), cost: ActivityCost::default(), surround: Surround::Refuse };
 //! let mut file = Vec::new();
 //! let report = compress(&input, &model, &settings, &mut file, &mut |_stage, _share| {})?;
 //! assert_eq!(report.summary.file_bytes, file.len() as u64);

@@ -114,14 +114,51 @@ impl Chart {
     }
 
     fn draw_on(&self, area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<()> {
-        let points = || {
-            let series = self.series.iter().flat_map(|s| &s.points).copied();
-            series.filter(|&(x, y)| drawable(x, self.x.scale) && drawable(y, self.y.scale))
-        };
+        let points = || self.series.iter().flat_map(|series| self.drawable(series));
         ensure!(points().next().is_some(), "{}: nothing to draw", self.title);
         let x = span(&self.x, points().map(|p| p.0));
         let y = span(&self.y, points().map(|p| p.1));
         self.draw(area, Coordinate::new(x, self.x.scale), Coordinate::new(y, self.y.scale))
+    }
+
+    /// The points of a series that can be drawn.
+    fn drawable(&self, series: &Series) -> impl Iterator<Item = (f64, f64)> {
+        series.points.iter().copied().filter(|&(x, y)| drawable(x, &self.x) && drawable(y, &self.y))
+    }
+
+    /// Where the legend covers least of what is drawn.
+    fn legend_position(&self, x: &Coordinate, y: &Coordinate) -> SeriesLabelPosition {
+        use SeriesLabelPosition::*;
+        const PLACES: [(SeriesLabelPosition, usize); 9] = [
+            (MiddleRight, 5),
+            (UpperRight, 8),
+            (LowerRight, 2),
+            (UpperLeft, 6),
+            (LowerLeft, 0),
+            (UpperMiddle, 7),
+            (LowerMiddle, 1),
+            (MiddleLeft, 3),
+            (MiddleMiddle, 4),
+        ];
+        // How much there is in each third of a third, from the lower left to the upper right, in steps along the lines.
+        let mut crowd = [0; 9];
+        let third = |place: f64| (place * 0.003).clamp(0.0, 2.0) as usize;
+        for series in &self.series {
+            let places: Vec<(f64, f64)> = self
+                .drawable(series)
+                .map(|p| (f64::from(x.map(&p.0, (0, 1000))), f64::from(y.map(&p.1, (0, 1000)))))
+                .collect();
+            let steps = if matches!(series.style, Style::Dots(_)) { 1 } else { 20 };
+            for pair in places.windows(2) {
+                for step in 0..steps {
+                    let share = f64::from(step) / f64::from(steps);
+                    let along = |from: f64, to: f64| from + share * (to - from);
+                    crowd[3 * third(along(pair[0].1, pair[1].1)) + third(along(pair[0].0, pair[1].0))] += 1;
+                }
+            }
+        }
+        let least = PLACES.into_iter().min_by_key(|&(_, place)| crowd[place]);
+        least.map_or(MiddleRight, |(position, _)| position)
     }
 
     fn draw(
@@ -130,6 +167,7 @@ impl Chart {
         x: Coordinate,
         y: Coordinate,
     ) -> Result<()> {
+        let legend = self.legend_position(&x, &y);
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 17))
             .margin(12)
@@ -151,8 +189,7 @@ impl Chart {
             .map_err(failed)?;
         for (series, &(red, green, blue)) in self.series.iter().zip(COLOURS.iter().cycle()) {
             let colour = RGBColor(red, green, blue);
-            let drawable = |p: &&(f64, f64)| drawable(p.0, self.x.scale) && drawable(p.1, self.y.scale);
-            let points: Vec<(f64, f64)> = series.points.iter().filter(drawable).copied().collect();
+            let points: Vec<(f64, f64)> = self.drawable(series).collect();
             let name = |annotation: &mut plotters::chart::SeriesAnno<'_, SVGBackend<'_>>| {
                 if !series.name.is_empty() {
                     annotation
@@ -187,6 +224,7 @@ impl Chart {
         if self.series.iter().any(|s| !s.name.is_empty()) {
             chart
                 .configure_series_labels()
+                .position(legend)
                 .background_style(WHITE.mix(0.85))
                 .border_style(RGBColor(200, 200, 200))
                 .label_font(("sans-serif", 13))
@@ -261,8 +299,9 @@ pub fn column_to_svg(charts: &[Chart]) -> Result<String> {
     Ok(svg)
 }
 
-fn drawable(value: f64, scale: Scale) -> bool {
-    value.is_finite() && (scale == Scale::Linear || value > 0.0)
+fn drawable(value: f64, axis: &Axis) -> bool {
+    let inside = axis.range.as_ref().is_none_or(|range| (range.start..=range.end).contains(&value));
+    value.is_finite() && (axis.scale == Scale::Linear || value > 0.0) && inside
 }
 
 /// Range of an axis: the one asked for, or that of the data with a little air.
@@ -355,5 +394,22 @@ mod tests {
             ["0", "0.05", "2", "2.5", "1500", "2.0e6"].to_vec(),
             [0.0, 0.05, 2.0, 2.5, 1500.0, 2e6].map(number).to_vec()
         );
+    }
+
+    #[test]
+    fn the_legend_keeps_out_of_the_way_and_points_beyond_an_axis_are_left_out() {
+        let mut chart = chart(vec![(0.1, 9.0), (1.0, 5.0), (10.0, 5.0)]);
+        chart.y = Axis { range: Some(0.0..10.0), ..Axis::linear("bytes") };
+        let position = |chart: &Chart| {
+            let axes = (Coordinate::new(0.1..10.0, Scale::Logarithmic), Coordinate::new(0.0..10.0, Scale::Linear));
+            chart.legend_position(&axes.0, &axes.1)
+        };
+        assert!(matches!(position(&chart), SeriesLabelPosition::UpperRight));
+        chart.series[0].points[0].1 = 1.0;
+        chart.series[0].points[2].1 = 9.0;
+        assert!(matches!(position(&chart), SeriesLabelPosition::LowerRight));
+        chart.series[0].points[0].1 = -1.0;
+        chart.marks.clear();
+        assert_eq!(chart.to_svg().unwrap().matches("<circle").count(), 2);
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &CompressArgs) -> Result<()> {
     }
     let settings = CompressSettings {
         target: model::rate_target(&args.rate),
+        cost: model::activity_cost(&args.activity),
         surround: if args.downmix { Surround::Downmix } else { Surround::Refuse },
     };
     let start = Instant::now();

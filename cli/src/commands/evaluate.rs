@@ -29,6 +29,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let model = model::load(&args.common)?;
     let settings = CompressSettings {
         target: model::rate_target(&args.rate),
+        cost: model::activity_cost(&args.activity),
         surround: if args.downmix { Surround::Downmix } else { Surround::Refuse },
     };
     let scratch = tempfile::tempdir()?;

@@ -9,7 +9,7 @@ use spiccato::atomic_file::AtomicFile;
 use spiccato::audio_file::{AudioInput, Surround};
 use spiccato::container::{OnDamage, Reader};
 use spiccato::events::{EventMatrix, Methods};
-use spiccato::network::Model;
+use spiccato::network::{ActivityCost, Model};
 use spiccato::pipeline::{CompressSettings, RateTarget, compress};
 use spiccato_training::data::{Source, Split, find_sources};
 use spiccato_training::selectivity::{
@@ -117,7 +117,11 @@ fn pieces(performances: &[Performance], model: &Model, percent: f64, quiet: bool
 /// The events that a `.spic` file of this recording holds.
 fn events_of(audio: &Path, model: &Model, quality: f64, bar: &mut Bar) -> Result<EventMatrix> {
     let input = AudioInput::open(audio)?;
-    let settings = CompressSettings { target: RateTarget::Quality(quality), surround: Surround::Downmix };
+    let settings = CompressSettings {
+        target: RateTarget::Quality(quality),
+        cost: ActivityCost::default(),
+        surround: Surround::Downmix,
+    };
     let mut file = Vec::new();
     compress(&input, model, &settings, &mut file, &mut |stage, share| bar.show(stage, share))
         .with_context(|| audio.display().to_string())?;

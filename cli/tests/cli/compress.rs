@@ -82,6 +82,27 @@ fn the_same_input_gives_the_same_bytes_on_any_number_of_threads() {
     assert!(fs::read(&output).unwrap() == first);
 }
 
+/// Events and the file itself of `music()` at constant quality with these options.
+fn costly(options: &str) -> (f64, Vec<u8>) {
+    let folder = Folder::new();
+    let (input, output) = (folder.write("in.wav", &music().wav), folder.file("out.spic"));
+    succeed(spiccato(&format!("compress --quality 40 {options}")).args([&input, &output]));
+    let events = json(spiccato("events --json").arg(&output))["events"].as_f64().unwrap();
+    (events, fs::read(&output).unwrap())
+}
+
+#[test]
+fn events_that_cost_thresholds_become_fewer() {
+    assert!(costly("--adaptation 0 --inhibition 0").1 == music().spic);
+    for option in ["--adaptation", "--inhibition"] {
+        let events: Vec<f64> =
+            ["0", "0.003", "0.03", "0.3"].iter().map(|strength| costly(&format!("{option} {strength}")).0).collect();
+        assert!(events.windows(2).all(|pair| pair[1] < pair[0]), "{option}: {events:?}");
+    }
+    let [one, three] = [1, 3].map(|n| costly(&format!("--adaptation 0.03 --inhibition 0.001 --threads {n}")).1);
+    assert!(one == three);
+}
+
 #[test]
 fn pipes_are_like_files() {
     let folder = Folder::new();
@@ -158,6 +179,9 @@ fn wrong_usage_exits_with_2() {
         "compress --bitrate nan in.wav",
         "compress --quality 101 in.wav",
         "compress --threads 0 in.wav",
+        "compress --adaptation -0.1 in.wav",
+        "compress --inhibition nan in.wav",
+        "evaluate --inhibition inf in.wav",
         "compress --louder in.wav",
         "decompress --bits 12 in.spic",
         "train --data here",

@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
-use super::{Network, events, quality_features};
+use super::{Firing, Network, quality_features};
 use crate::Result;
 use crate::events::EventMatrix;
 
-/// Events of the frames in `range` of `features` (frames × bands), at a quality and with the membrane potentials raised by
-/// `excitation`, which is 0 as the network was trained; more makes more neurons fire. For the events of a longer signal, `features` has to
-/// reach [`NetworkConfig::context`](super::NetworkConfig::context) frames beyond `range` on either side where the signal
-/// does.
+/// Events of the frames in `range` of `features` (frames × bands), at a quality, of neurons that fire as `firing` says. For the
+/// events of a longer signal, `features` has to reach [`NetworkConfig::context`](super::NetworkConfig::context) frames beyond
+/// `range` on either side where the signal does. Thresholds that activity raises begin at rest that many frames before
+/// `range`.
 ///
 /// # Errors
 /// If the sizes don't fit the network.
@@ -21,18 +21,20 @@ pub fn encode_events(
     features: &[f32],
     range: Range<usize>,
     quality: f32,
-    excitation: f32,
+    firing: Firing,
 ) -> Result<EventMatrix> {
     let config = network.config();
     let frames = features.len() / config.bands;
     let features = Tensor::from_slice(features, (1, frames, config.bands), &Device::Cpu)?;
     let quality = quality_features(&[quality], config.knots)?;
-    let potential = network.encoder.forward(&features, &quality)?.narrow(1, range.start, range.len())?;
-    let fired = events(&potential.affine(1.0, excitation.into())?)?.flatten_all()?.to_vec1::<f32>()?;
+    let before = range.start.min(config.context());
+    let potential = network.encoder.forward(&features, &quality)?;
+    let potential = potential.narrow(1, range.start - before, before + range.len())?.flatten_all()?.to_vec1::<f32>()?;
+    let fired = &firing.events(&potential, config.neurons)[before * config.neurons..];
     let neurons = u16::try_from(config.neurons).map_err(|_| {
         crate::Error::Unsupported(format!("a network of {} neurons: at most 4096 can be stored", config.neurons))
     })?;
-    EventMatrix::from_dense(neurons, &fired, |&z| z > 0.0)
+    EventMatrix::from_dense(neurons, fired, |&z| z > 0.0)
 }
 
 /// Turns events into features as they come, with the bounded delay of the decoder's lookahead.
@@ -124,10 +126,11 @@ mod tests {
         let network = network();
         let (bands, context) = (network.config().bands, network.config().context());
         let features: Vec<f32> = (0..60 * bands).map(|i| (i as f32 * 0.7).sin() * 20.0).collect();
-        let whole = encode_events(&network, &features, 0..60, 0.3, 1.0).unwrap();
+        let excited = Firing { excitation: 1.0, ..Firing::default() };
+        let whole = encode_events(&network, &features, 0..60, 0.3, excited).unwrap();
         assert!(whole.events() > 10);
         let piece = &features[(20 - context) * bands..(40 + context) * bands];
-        let piece = encode_events(&network, piece, context..context + 20, 0.3, 1.0).unwrap();
+        let piece = encode_events(&network, piece, context..context + 20, 0.3, excited).unwrap();
         assert_eq!(piece, whole.slice(20..40));
     }
 

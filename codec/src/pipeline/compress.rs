@@ -10,7 +10,7 @@ use super::{CHUNK_FRAMES, Progress, Stage, level};
 use crate::audio_file::{AudioInput, Surround};
 use crate::container::{Header, SideParameters, Summary, Tags, Writer, stored_size};
 use crate::events::{EventMatrix, Methods};
-use crate::network::{Model, encode_events};
+use crate::network::{ActivityCost, Firing, Model, encode_events};
 use crate::signal::{HOP, SAMPLE_RATE, log_features};
 use crate::{Error, Result};
 
@@ -25,6 +25,8 @@ const GAIN_UNITS: f64 = 256.0;
 pub struct CompressSettings {
     /// Bitrate or quality.
     pub target: RateTarget,
+    /// What events cost: raises thresholds with activity, so that fewer neurons fire. A bitrate holds all the same.
+    pub cost: ActivityCost,
     /// What to do with more than two channels.
     pub surround: Surround,
 }
@@ -49,7 +51,7 @@ impl CompressReport {
 /// of threads.
 ///
 /// # Errors
-/// If the input can't be read or the output not written.
+/// If the input can't be read, the output not written, or the cost of activity is below 0.
 pub fn compress<W: Write>(
     input: &AudioInput,
     model: &Model,
@@ -57,21 +59,23 @@ pub fn compress<W: Write>(
     output: W,
     progress: &mut Progress<'_>,
 ) -> Result<CompressReport> {
+    settings.cost.check()?;
     let mut file = analyse(input, settings.surround, progress)?;
     let mut header = header_of(&file, model)?;
     let setting = match settings.target {
         RateTarget::Quality(quality) => Setting::of_quality(quality),
-        RateTarget::Bitrate(kbps) => search_setting(&mut file, model, &header, kbps, progress)?,
+        RateTarget::Bitrate(kbps) => search_setting(&mut file, model, &header, (kbps, settings.cost), progress)?,
     };
     header.quality = setting.quality;
-    let correction = level::correction_db(&mut file, model, &header, setting.excitation)?;
+    let firing = Firing { excitation: setting.excitation, cost: settings.cost };
+    let correction = level::correction_db(&mut file, model, &header, firing)?;
     header.gain = header.gain.saturating_sub((correction * GAIN_UNITS).round() as i16);
     if file.silent {
         header.gain = i16::MAX; // whatever the network makes of it, 128 dB less is nothing
     }
     let mut writer = Writer::new(output, header.clone(), methods(model, header.quality))?;
     let chunks: Vec<u32> = (0..header.chunks()).collect();
-    for_each_chunk(&mut file, model, &header, setting.excitation, &chunks, |chunk, events, side| {
+    for_each_chunk(&mut file, model, &header, firing, &chunks, |chunk, events, side| {
         progress(Stage::Encoding, f64::from(chunk) / f64::from(header.chunks()));
         writer.write_chunk(&events, side.as_ref())
     })?;
@@ -121,12 +125,12 @@ pub(super) fn gain_of(header: &Header) -> f32 {
     10f64.powf(f64::from(header.gain) / GAIN_UNITS / 20.0) as f32
 }
 
-/// The setting at which the whole file comes nearest to `kbps`.
+/// The setting at which the whole file comes nearest to `kbps` at this cost of activity.
 fn search_setting(
     file: &mut Analysed,
     model: &Model,
     header: &Header,
-    kbps: f64,
+    (kbps, cost): (f64, ActivityCost),
     progress: &mut Progress<'_>,
 ) -> Result<Setting> {
     let total = header.chunks();
@@ -142,10 +146,11 @@ fn search_setting(
         progress(Stage::RateSearch, trial / rate::TRIALS as f64);
         trial += 1.0;
         let Setting { quality, excitation } = Setting::of_step(step);
+        let firing = Firing { excitation, cost };
         let header = Header { quality, ..header.clone() };
         let methods = methods(model, quality);
         let mut bytes = 0.0;
-        for_each_chunk(file, model, &header, excitation, &chunks, |_, events, side| {
+        for_each_chunk(file, model, &header, firing, &chunks, |_, events, side| {
             bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
             Ok(())
         })?;
@@ -159,7 +164,7 @@ pub(super) fn for_each_chunk(
     file: &mut Analysed,
     model: &Model,
     header: &Header,
-    excitation: f32,
+    firing: Firing,
     chunks: &[u32],
     mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
 ) -> Result<()> {
@@ -179,7 +184,7 @@ pub(super) fn for_each_chunk(
             .map(|(magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
                 log_features(&magnitudes, gain, &mut features);
-                encode_events(&model.network, &features, range, quality, excitation)
+                encode_events(&model.network, &features, range, quality, firing)
             })
             .collect::<Result<_>>()?;
         for (&chunk, events) in group.iter().zip(encoded) {

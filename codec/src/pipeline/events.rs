@@ -7,7 +7,7 @@ use crate::Result;
 use crate::audio_file::{AudioInput, Surround};
 use crate::container::Header;
 use crate::events::EventMatrix;
-use crate::network::Model;
+use crate::network::{Firing, Model};
 
 /// Audio that was analysed once, to be encoded at many settings.
 pub struct EventSource<'a> {
@@ -41,7 +41,8 @@ impl<'a> EventSource<'a> {
         let header = Header { quality, ..self.header.clone() };
         let chunks: Vec<u32> = (0..header.chunks()).collect();
         let mut all = Vec::with_capacity(chunks.len());
-        for_each_chunk(&mut self.file, self.model, &header, excitation, &chunks, |_, events, _| {
+        let firing = Firing { excitation, ..Firing::default() };
+        for_each_chunk(&mut self.file, self.model, &header, firing, &chunks, |_, events, _| {
             all.push(events);
             Ok(())
         })?;

@@ -10,7 +10,7 @@ use super::rate::quality_of;
 use crate::Result;
 use crate::container::Header;
 use crate::events::EventMatrix;
-use crate::network::{EventDecoder, Model};
+use crate::network::{EventDecoder, Firing, Model};
 use crate::signal::{BANDS, BandLayout, HOP, Synthesizer, analyze, magnitudes};
 
 /// Chunks that are listened to, spread evenly over the file: all of a file of up to a minute.
@@ -20,12 +20,12 @@ const CHUNKS: u32 = 6;
 const MAX_CORRECTION_DB: f64 = 6.0;
 
 /// The gain in dB that brings the decoded signal to the level of the original.
-pub(super) fn correction_db(file: &mut Analysed, model: &Model, header: &Header, excitation: f32) -> Result<f64> {
+pub(super) fn correction_db(file: &mut Analysed, model: &Model, header: &Header, firing: Firing) -> Result<f64> {
     let total = header.chunks();
     let count = total.min(CHUNKS);
     let chunks: Vec<u32> = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
     let mut events = Vec::with_capacity(chunks.len());
-    for_each_chunk(file, model, header, excitation, &chunks, |_, matrix, _| {
+    for_each_chunk(file, model, header, firing, &chunks, |_, matrix, _| {
         events.push(matrix);
         Ok(())
     })?;

@@ -5,6 +5,7 @@
 
 mod adaptive_exponential;
 mod adaptive_lif;
+mod adaptive_threshold;
 mod dendrite;
 mod escape;
 mod gated;
@@ -14,6 +15,7 @@ mod threshold;
 
 pub use adaptive_exponential::{AdaptiveExponential, AdaptiveExponentialState};
 pub use adaptive_lif::{AdaptiveLif, AdaptiveLifState};
+pub use adaptive_threshold::AdaptiveThreshold;
 pub use dendrite::{Compartment, DendriticSpike, coupling};
 pub use escape::EscapeNoise;
 pub use gated::GatedSynapse;

@@ -15,6 +15,7 @@
 //! and what they do goes back when they go to zero. Time in seconds.
 
 use anyhow::Result;
+use spiccato_neurons::dynamics::AdaptiveThreshold;
 
 use super::engine::signal::Waves;
 use super::engine::{CodingNetwork, Matrix, Random, SpikeRecord};
@@ -93,9 +94,13 @@ impl Model {
             ([0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS]);
         let mut input = vec![0.0; NEURONS];
         let steps = (duration / TIME_STEP) as usize;
-        let keep = 1.0 - TIME_STEP / ACTIVITY_TIME;
         let (mut loss, mut spikes) = (0.0, 0usize);
-        let resting = 0.5 * (self.norm * self.norm + cost.adaptation + cost.inhibition);
+        let neurons = AdaptiveThreshold {
+            threshold: 0.5 * (self.norm * self.norm + cost.adaptation + cost.inhibition),
+            decay: 1.0 - TIME_STEP / ACTIVITY_TIME,
+            adaptation: cost.adaptation,
+            inhibition: cost.inhibition,
+        };
         for _ in 0..steps {
             self.signal.at(self.time, &mut x, &mut slope);
             self.time += TIME_STEP;
@@ -103,11 +108,8 @@ impl Model {
                 drive[i] = TIME_STEP * (slope[i] + LEAK * x[i]);
             }
             self.decoder.times(&drive, &mut input);
-            let total = cost.inhibition * self.activity.iter().sum::<f64>();
-            for (threshold, activity) in self.network.threshold.iter_mut().zip(&mut self.activity) {
-                *threshold = resting + cost.adaptation * *activity + total;
-                *activity *= keep;
-            }
+            neurons.thresholds(&self.activity, &mut self.network.threshold);
+            self.activity.iter_mut().for_each(|activity| *activity *= neurons.decay);
             if let Some(k) = self.network.step(&input) {
                 self.activity[k] += 1.0;
                 self.record.push(self.time, k);

@@ -12,6 +12,8 @@ pub struct CodingNetwork {
     decay: f64,
     /// Standard deviation of the noise on each threshold, fresh in each step.
     noise: f64,
+    /// Standard normal numbers of the step, zero without noise.
+    jitter: Vec<f64>,
     random: Random,
     fired: Option<usize>,
     /// Membrane potentials V.
@@ -28,8 +30,8 @@ impl CodingNetwork {
     /// A network at rest.
     pub fn new(decay: f64, noise: f64, threshold: Vec<f64>, recurrent: Matrix, random: Random) -> Self {
         let zeros = vec![0.0; threshold.len()];
-        let (potential, filtered) = (zeros.clone(), zeros);
-        Self { decay, noise, random, fired: None, potential, filtered, threshold, recurrent }
+        let (potential, filtered, jitter) = (zeros.clone(), zeros.clone(), zeros);
+        Self { decay, noise, jitter, random, fired: None, potential, filtered, threshold, recurrent }
     }
 
     /// One step with what the inputs add to the potentials; the neuron that fires.
@@ -50,10 +52,12 @@ impl CodingNetwork {
             }
         }
         self.filtered.iter_mut().for_each(|r| *r *= self.decay);
+        if self.noise > 0.0 {
+            self.random.fill_normal(&mut self.jitter);
+        }
         let (mut farthest, mut winner) = (0.0, None);
-        for (i, (v, threshold)) in self.potential.iter().zip(&self.threshold).enumerate() {
-            let noise = if self.noise > 0.0 { self.noise * self.random.normal() } else { 0.0 };
-            let distance = v - threshold - noise;
+        for (i, ((v, threshold), jitter)) in self.potential.iter().zip(&self.threshold).zip(&self.jitter).enumerate() {
+            let distance = v - threshold - self.noise * jitter;
             if distance > farthest {
                 (farthest, winner) = (distance, Some(i));
             }

@@ -1,93 +1,48 @@
-//! The mesoscopic likelihood: what the share of neurons that fire in a bin should be given all shares before, from the
-//! age-structured equations with the finite-size correction (Schwalger, Deger & Gerstner 2017), and its gradient.
-//!
-//! Neurons of a population are sorted by age, the bins since their last spike. All of an age have the same potential, which
-//! grows with age; S_k is the share of them that has survived, m_k = S_k·n(t − 1 − k) their mass. Expected is
-//! n̄ = Σ P_k·m_k + Λ·(1 − Σ m_k) with P_k = 1 − exp(−λ_k·dt), λ_k = exp(V_k − ϑ), Λ = Σ P_k (1 − S_k) m_k / Σ (1 − S_k) m_k,
-//! and the data are Gaussian about it with the variance (n̄ + 0.1·dt)/N.
+//! The mesoscopic likelihood: what the share of neurons that fire in a bin should be given all shares before ([`ages`]), and
+//! its gradient.
 //!
 //! Since all shares are data, the populations decouple given their inputs, and the gradient is one backward pass over time
 //! for each.
+//!
+//! [`ages`]: super::ages
 
-use super::population::{CONNECTIONS, POPULATIONS, Parameters, SIZES, Synapses, TIME_STEP};
+use super::ages::{AGES, Adjoint, Ages, Expected};
+use super::population::{CONNECTIONS, POPULATIONS, Parameters, SIZES, Synapses};
+use super::spikes::{SEEN, Spikes};
 use crate::family::engine::Random;
 
-/// Ages that are told apart, 400 ms.
-const AGES: usize = 100;
 /// Bins at the beginning that only set the ages up.
 pub(super) const WARM_UP: usize = AGES;
-/// Exponent above which the hazard stays: there every neuron fires anyway.
-const SATURATION: f64 = 10.0;
+
+/// What is kept of a bin for the way back.
+struct Bin {
+    ages: Ages,
+    expected: Expected,
+    /// Derivative by what is expected.
+    slope: f64,
+    /// Derivatives by the hazards of ages whose neurons are seen.
+    hazards: [(usize, f64); SEEN],
+}
 
 /// Shares over time, and the currents that they make.
-pub(super) struct Data {
-    shares: Vec<[f64; POPULATIONS]>,
+pub(super) struct Data<'a> {
+    /// Of each population, after [`AGES`] zeros.
+    shares: [Vec<f64>; POPULATIONS],
     currents: Vec<[f64; POPULATIONS]>,
+    /// Neurons whose spikes are data as well.
+    seen: Option<&'a Spikes>,
+    /// Factor of the variance.
+    inflation: f64,
 }
 
-/// State of the ages of a population.
-#[derive(Clone)]
-struct Ages {
-    potential: Vec<f64>,
-    /// Share that has not fired before the bin.
-    survival: Vec<f64>,
-    hazard: Vec<f64>,
-    /// Probability not to fire in the bin.
-    silence: Vec<f64>,
-}
-
-/// Sums over the ages of one population.
-struct Expected {
-    mean: f64,
-    /// Λ.
-    rest_probability: f64,
-    /// Σ (1 − S) m.
-    gone: f64,
-    /// 1 − Σ m.
-    missing: f64,
-}
-
-impl Ages {
-    fn new() -> Self {
-        let (zeros, ones) = (vec![0.0; AGES], vec![1.0; AGES]);
-        Self { potential: zeros.clone(), survival: ones.clone(), hazard: zeros, silence: ones }
+impl<'a> Data<'a> {
+    /// The same with the spikes of some neurons, and the variance of shares multiplied.
+    pub(super) fn with_spikes(self, seen: &'a Spikes, inflation: f64) -> Self {
+        Self { seen: Some(seen), inflation, ..self }
     }
 
-    /// Moves on by a bin: every age is one bin older, and its potential is that of the bin.
-    fn advance(&mut self, parameters: &Parameters, b: usize, input: f64) {
-        let (leak, rest, threshold) = (parameters.leak[b], parameters.rest[b], parameters.threshold[b]);
-        for k in (1..AGES).rev() {
-            let v = self.potential[k - 1];
-            self.survival[k] = self.survival[k - 1] * self.silence[k - 1];
-            self.potential[k] = v + TIME_STEP * ((rest - v) * leak + input);
-        }
-        // The youngest are refractory; their hazard silence 0.
-        (self.potential[0], self.survival[0]) = (0.0, 1.0);
-        for k in 1..AGES {
-            self.hazard[k] = (self.potential[k] - threshold).min(SATURATION).exp();
-            self.silence[k] = (-self.hazard[k] * TIME_STEP).exp();
-        }
-    }
-
-    /// n̄ of the bin; `share(k)` is the share that fired k + 1 bins ago.
-    fn expected(&self, share: impl Fn(usize) -> f64) -> Expected {
-        let (mut fired, mut mass, mut gone, mut gone_fired) = (0.0, 0.0, 0.0, 0.0);
-        for k in 0..AGES {
-            let m = self.survival[k] * share(k);
-            let probability = 1.0 - self.silence[k];
-            fired += probability * m;
-            mass += m;
-            gone += (1.0 - self.survival[k]) * m;
-            gone_fired += probability * (1.0 - self.survival[k]) * m;
-        }
-        let rest_probability = if gone > 1e-12 { gone_fired / gone } else { 0.0 };
-        let missing = 1.0 - mass;
-        Expected { mean: (fired + rest_probability * missing).max(1e-6), rest_probability, gone, missing }
-    }
-}
-
-impl Data {
-    pub(super) fn new(shares: Vec<[f64; POPULATIONS]>) -> Self {
+    /// Of shares alone.
+    pub(super) fn new(shares: &[[f64; POPULATIONS]]) -> Self {
         let mut synapses = Synapses::default();
         let mut before = [0.0; POPULATIONS];
         let currents = shares
@@ -97,77 +52,53 @@ impl Data {
                 *synapses.currents()
             })
             .collect();
-        Self { shares, currents }
+        let shares = std::array::from_fn(|b| {
+            let (before, shares) = (std::iter::repeat_n(0.0, AGES), shares.iter().map(|s| s[b]));
+            before.chain(shares).collect()
+        });
+        Self { shares, currents, seen: None, inflation: 1.0 }
     }
 
-    /// Mean negative log likelihood of a bin and population, and its gradient.
+    /// Negative log likelihood a bin and population, and its gradient.
     pub(super) fn negative_log_likelihood(&self, parameters: &Parameters) -> (f64, Parameters) {
-        let zero = [0.0; POPULATIONS];
-        let mut gradient = Parameters { leak: zero, weight: zero, rest: zero, threshold: zero };
+        let mut gradient = Parameters::default();
         let total: f64 = (0..POPULATIONS).map(|b| self.of_population(b, parameters, &mut gradient)).sum();
         (total, gradient)
     }
 
+    /// The part of one population.
     fn of_population(&self, b: usize, parameters: &Parameters, gradient: &mut Parameters) -> f64 {
-        let bins = self.shares.len();
+        let bins = self.currents.len();
         let scale = 1.0 / ((bins - WARM_UP) * POPULATIONS) as f64;
-        let size = SIZES[b] as f64;
-        let signed: [f64; POPULATIONS] = std::array::from_fn(|a| parameters.weight[a] * CONNECTIONS[a][b]);
-        let drive = |t: usize| signed.iter().zip(&self.currents[t]).map(|(w, i)| w * i).sum();
-        let share = |t: usize, k: usize| if t > k { self.shares[t - 1 - k][b] } else { 0.0 };
-        // Forward, keeping everything.
+        let cell = parameters.cell(b);
+        let past = |t: usize| &self.shares[b][t..t + AGES];
         let mut ages = Ages::new();
-        let mut history: Vec<Ages> = Vec::with_capacity(bins);
-        let mut slopes: Vec<(f64, Expected)> = Vec::with_capacity(bins);
+        let mut history: Vec<Bin> = Vec::with_capacity(bins);
         let mut total = 0.0;
         for t in 0..bins {
-            ages.advance(parameters, b, drive(t));
-            let now = ages.expected(|k| share(t, k));
-            let mut slope = 0.0;
+            ages.advance(&cell, parameters.drive(&self.currents[t], b));
+            let now = ages.expected(past(t));
+            let (mut slope, mut hazards) = (0.0, [(0, 0.0); SEEN]);
             if t >= WARM_UP {
-                let variance = (now.mean + 0.1 * TIME_STEP) / size;
-                let error = self.shares[t][b] - now.mean;
+                let variance = self.inflation * now.variance(SIZES[b]);
+                let error = self.shares[b][t + AGES] - now.mean;
                 total += scale * 0.5 * ((std::f64::consts::TAU * variance).ln() + error * error / variance);
-                slope = scale * ((0.5 / variance - 0.5 * (error / variance).powi(2)) / size - error / variance);
+                let by_variance = 0.5 / variance - 0.5 * (error / variance).powi(2);
+                slope = scale * (by_variance * self.inflation / SIZES[b] as f64 - error / variance);
+                if let Some(seen) = self.seen {
+                    let mut surprise = 0.0;
+                    hazards = seen.score(t, b, &ages, &mut surprise).map(|(age, by)| (age, scale * by));
+                    total += scale * surprise;
+                }
             }
-            slopes.push((slope, now));
-            history.push(ages.clone());
+            history.push(Bin { ages, expected: now, slope, hazards });
         }
-        // Backward: by_v and by_s are the derivatives by potential and survival of each age at the bin.
-        let (leak, rest, threshold) = (parameters.leak[b], parameters.rest[b], parameters.threshold[b]);
-        let (mut by_v, mut by_s) = (vec![0.0; AGES], vec![0.0; AGES]);
+        let mut adjoint = Adjoint::new();
         for t in (0..bins).rev() {
-            let ages = &history[t];
-            let (slope, now) = &slopes[t];
-            let mut by_input = 0.0;
-            let (mut older_v, mut older_s) = (0.0, 0.0);
-            for k in (0..AGES).rev() {
-                let (v, survival) = (ages.potential[k], ages.survival[k]);
-                let silence = ages.silence[k];
-                let n = share(t, k);
-                let m = survival * n;
-                let gone = if now.gone > 1e-12 { now.missing / now.gone } else { 0.0 };
-                let excess = (1.0 - silence) - now.rest_probability;
-                let by_mass = slope * excess * (1.0 + gone * (1.0 - survival));
-                let by_probability = slope * m * (1.0 + gone * (1.0 - survival));
-                // What this age becomes in the next bin, whose derivatives are still in by_v and by_s one further.
-                let (next_v, next_s) = (older_v, older_s);
-                (older_v, older_s) = (by_v[k], by_s[k]);
-                by_s[k] = by_mass * n - slope * gone * m * excess + next_s * silence;
-                let mut by_hazard = by_probability * TIME_STEP * silence - next_s * TIME_STEP * survival * silence;
-                if k == 0 || v - threshold > SATURATION {
-                    by_hazard = 0.0;
-                }
-                let direct = by_hazard * ages.hazard[k];
-                gradient.threshold[b] -= direct;
-                by_v[k] = direct + next_v * (1.0 - TIME_STEP * leak);
-                if k > 0 && t > 0 {
-                    let before = history[t - 1].potential[k - 1];
-                    gradient.leak[b] += by_v[k] * TIME_STEP * (rest - before);
-                    gradient.rest[b] += by_v[k] * TIME_STEP * leak;
-                    by_input += by_v[k] * TIME_STEP;
-                }
-            }
+            let Bin { ages, expected, slope, hazards } = &history[t];
+            let before = t.checked_sub(1).map(|t| &history[t].ages);
+            let (by_cell, by_input) = adjoint.step(&cell, (ages, before), expected, past(t), *slope, hazards);
+            gradient.add_cell(b, &by_cell);
             for (a, weight) in gradient.weight.iter_mut().enumerate() {
                 *weight += by_input * CONNECTIONS[a][b] * self.currents[t][a];
             }
@@ -179,8 +110,8 @@ impl Data {
 /// The mesoscopic model on its own: draws the shares.
 pub(super) struct Mesoscopic {
     parameters: Parameters,
-    ages: Vec<Ages>,
-    shares: Vec<[f64; POPULATIONS]>,
+    ages: [Ages; POPULATIONS],
+    shares: [Vec<f64>; POPULATIONS],
     synapses: Synapses,
     random: Random,
 }
@@ -188,24 +119,22 @@ pub(super) struct Mesoscopic {
 impl Mesoscopic {
     /// A start at which some have fired at every age.
     pub(super) fn new(parameters: Parameters, random: Random) -> Self {
-        let ages = vec![Ages::new(); POPULATIONS];
-        let shares = vec![[0.04; POPULATIONS]; AGES];
+        let (ages, shares) = ([Ages::new(); POPULATIONS], std::array::from_fn(|_| vec![0.04; AGES]));
         Self { parameters, ages, shares, synapses: Synapses::default(), random }
     }
 
     /// One bin with an additional input to each population.
     pub(super) fn step(&mut self, external: &[f64; POPULATIONS]) -> [f64; POPULATIONS] {
-        let last = self.shares.len() - 1;
-        self.synapses.step(&self.shares[last]);
+        let last = self.shares.each_ref().map(|shares| shares[shares.len() - 1]);
+        self.synapses.step(&last);
         let share = std::array::from_fn(|b| {
             let ages = &mut self.ages[b];
-            let input = self.synapses.input(&self.parameters.weight, b) + external[b];
-            ages.advance(&self.parameters, b, input);
-            let mean = ages.expected(|k| self.shares[last - k][b]).mean;
-            let deviation = ((mean + 0.1 * TIME_STEP) / SIZES[b] as f64).sqrt();
-            (mean + deviation * self.random.normal()).clamp(0.0, 1.0)
+            let input = self.parameters.drive(self.synapses.currents(), b) + external[b];
+            ages.advance(&self.parameters.cell(b), input);
+            let expected = ages.expected(&self.shares[b]);
+            (expected.mean + expected.variance(SIZES[b]).sqrt() * self.random.normal()).clamp(0.0, 1.0)
         });
-        self.shares.push(share);
+        self.shares.iter_mut().zip(share).for_each(|(shares, share)| shares.push(share));
         share
     }
 }
@@ -215,14 +144,17 @@ mod tests {
     use super::super::population::{Microscopic, TRUTH};
     use super::*;
 
-    fn data(bins: usize) -> Data {
+    fn data(bins: usize) -> Data<'static> {
         let mut network = Microscopic::new(TRUTH, Random::new(1, 0));
-        Data::new((0..bins).map(|_| network.step(&[0.0; POPULATIONS])).collect())
+        let shares: Vec<_> = (0..bins).map(|_| network.step(&[0.0; POPULATIONS])).collect();
+        Data::new(&shares)
     }
 
     #[test]
     fn the_gradient_agrees_with_central_differences() {
-        let data = data(220);
+        let fired = |t: usize, b: usize| std::array::from_fn(|i| (t * 7 + b * 5 + i * 11).is_multiple_of(13));
+        let spikes = Spikes::new((0..220).map(|t| std::array::from_fn(|b| fired(t, b))).collect());
+        let data = data(220).with_spikes(&spikes, 1.5);
         let moved = Parameters { leak: [45.0, 55.0, 50.0], threshold: [3.6, 3.9, 3.7], ..TRUTH };
         let (_, gradient) = data.negative_log_likelihood(&moved);
         type Field = fn(&mut Parameters) -> &mut [f64; POPULATIONS];

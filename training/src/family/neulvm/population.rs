@@ -2,6 +2,7 @@
 
 use spiccato_neurons::dynamics::{EscapeNoise, decay};
 
+use super::ages::Cell;
 use crate::family::engine::Random;
 
 /// Two excitatory populations that compete through an inhibitory one.
@@ -15,8 +16,8 @@ const SYNAPTIC_RATE: [f64; POPULATIONS] = [333.0, 333.0, 167.0];
 pub(super) const CONNECTIONS: [[f64; POPULATIONS]; POPULATIONS] =
     [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [-1.0, -1.0, -1.0]];
 
-/// Parameters of each population.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Parameters of each population, or derivatives by them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Parameters {
     /// Inverse membrane time constant.
     pub(super) leak: [f64; POPULATIONS],
@@ -38,9 +39,31 @@ pub(super) const TRUTH: Parameters = Parameters {
 };
 
 impl Parameters {
-    pub(super) fn escape(&self, population: usize) -> EscapeNoise {
+    /// Those of a population's neurons.
+    pub(super) fn cell(&self, b: usize) -> Cell {
+        Cell { leak: self.leak[b], rest: self.rest[b], threshold: self.threshold[b] }
+    }
+
+    /// Adds to those of a population's neurons.
+    pub(super) fn add_cell(&mut self, b: usize, cell: &Cell) {
+        self.leak[b] += cell.leak;
+        self.rest[b] += cell.rest;
+        self.threshold[b] += cell.threshold;
+    }
+
+    /// What currents of the populations drive in population b.
+    pub(super) fn drive(&self, currents: &[f64; POPULATIONS], b: usize) -> f64 {
+        (0..POPULATIONS).map(|a| self.weight[a] * CONNECTIONS[a][b] * currents[a]).sum()
+    }
+
+    fn escape(&self, population: usize) -> EscapeNoise {
         EscapeNoise { threshold: self.threshold[population], width: 1.0 }
     }
+}
+
+/// Decay factor of the synapses of population a per bin.
+pub(super) fn synaptic_decay(a: usize) -> f64 {
+    decay(TIME_STEP, 1.0 / SYNAPTIC_RATE[a])
 }
 
 /// Filtered activity of each population, in hertz.
@@ -51,18 +74,13 @@ impl Synapses {
     /// Takes in the share of each population that fired in the last bin.
     pub(super) fn step(&mut self, share: &[f64; POPULATIONS]) {
         for (a, current) in self.0.iter_mut().enumerate() {
-            let keep = decay(TIME_STEP, 1.0 / SYNAPTIC_RATE[a]);
+            let keep = synaptic_decay(a);
             *current = keep * *current + (1.0 - keep) * share[a] / TIME_STEP;
         }
     }
 
     pub(super) fn currents(&self) -> &[f64; POPULATIONS] {
         &self.0
-    }
-
-    /// What the populations drive in population b.
-    pub(super) fn input(&self, weight: &[f64; POPULATIONS], b: usize) -> f64 {
-        (0..POPULATIONS).map(|a| weight[a] * CONNECTIONS[a][b] * self.0[a]).sum()
     }
 }
 
@@ -86,7 +104,7 @@ impl Microscopic {
     pub(super) fn step(&mut self, external: &[f64; POPULATIONS]) -> [f64; POPULATIONS] {
         self.synapses.step(&self.share);
         for b in 0..POPULATIONS {
-            let input = self.synapses.input(&self.parameters.weight, b) + external[b];
+            let input = self.parameters.drive(self.synapses.currents(), b) + external[b];
             let escape = self.parameters.escape(b);
             let (leak, rest) = (self.parameters.leak[b], self.parameters.rest[b]);
             let mut fired = 0usize;
@@ -105,5 +123,10 @@ impl Microscopic {
             self.share[b] = fired as f64 / SIZES[b] as f64;
         }
         self.share
+    }
+
+    /// Whether neuron `i` of population b fired in the last bin.
+    pub(super) fn fired(&self, b: usize, i: usize) -> bool {
+        self.potential[b][i].is_nan()
     }
 }
