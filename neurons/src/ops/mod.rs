@@ -16,6 +16,7 @@ mod linear;
 mod lookup;
 mod matrix;
 mod norm;
+mod recurrent_scan;
 mod spike;
 mod temporal_convolution;
 
@@ -25,6 +26,8 @@ pub use leaky_scan::leaky_scan;
 pub use lif_scan::lif_scan;
 pub use linear::linear;
 pub use lookup::lookup;
+pub use matrix::{Matrix, multiply};
 pub use norm::rms_norm;
+pub use recurrent_scan::{Activity, Detach, recurrent_scan};
 pub use spike::spike;
 pub use temporal_convolution::temporal_convolution;
