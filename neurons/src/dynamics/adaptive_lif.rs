@@ -169,21 +169,19 @@ impl PseudoDerivative {
     #[inline(always)]
     pub fn at<T: Real>(&self, neuron: &AdaptiveLif, potential: T, threshold: T) -> (T, T) {
         let beta = T::constant(neuron.adaptation_strength);
-        if threshold == T::infinity() {
-            return (T::zero(), T::zero());
-        }
-        match self.unit {
-            ThresholdUnit::Baseline => {
-                let unit = T::constant(1.0 / neuron.threshold);
-                let by_potential = self.surrogate.derivative((potential - threshold) * unit) * unit;
-                (by_potential, -beta * by_potential)
-            }
-            ThresholdUnit::Adaptive => {
-                let unit = T::one() / threshold;
-                let by_potential = self.surrogate.derivative((potential - threshold) * unit) * unit;
-                (by_potential, -beta * by_potential * potential * unit)
-            }
-        }
+        let by_adaptation = |by_potential: T| match self.unit {
+            ThresholdUnit::Baseline => -beta * by_potential,
+            ThresholdUnit::Adaptive => -beta * by_potential * potential / threshold,
+        };
+        let unit = match self.unit {
+            ThresholdUnit::Baseline => T::constant(1.0 / neuron.threshold),
+            ThresholdUnit::Adaptive => T::one() / threshold,
+        };
+        let by_potential = self.surrogate.derivative((potential - threshold) * unit) * unit;
+        // Chosen at the end, so that compilers vectorise.
+        let active = threshold < T::infinity();
+        let zero = T::zero();
+        (if active { by_potential } else { zero }, if active { by_adaptation(by_potential) } else { zero })
     }
 }
 

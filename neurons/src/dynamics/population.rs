@@ -1,6 +1,6 @@
 //! Groups of neurons with different parameters side by side, as in an LSNN, where some neurons adapt and others don't.
 
-use super::{AdaptiveLif, AdaptiveLifState, Step, ThresholdState};
+use super::{AdaptiveLif, AdaptiveLifState, PseudoDerivative, Step, ThresholdState};
 use crate::Real;
 
 /// Neurons in groups that share parameters, one group after the other.
@@ -45,6 +45,23 @@ impl Population {
                 threshold: &mut out.threshold[range.clone()],
             };
             neuron.step(&input[range], state, out);
+        }
+    }
+
+    /// Pseudo-derivatives of one step by the potential and by the adaptation, all slices with one value per neuron.
+    #[inline(always)]
+    pub fn pseudo_derivatives<T: Real>(
+        &self,
+        derivative: &PseudoDerivative,
+        (potential, threshold): (&[T], &[T]),
+        (by_potential, by_adaptation): (&mut [T], &mut [T]),
+    ) {
+        for (neuron, range) in self.groups() {
+            let known = potential[range.clone()].iter().zip(&threshold[range.clone()]);
+            let out = by_potential[range.clone()].iter_mut().zip(&mut by_adaptation[range]);
+            for ((&v, &threshold), (by_v, by_a)) in known.zip(out) {
+                (*by_v, *by_a) = derivative.at(neuron, v, threshold);
+            }
         }
     }
 

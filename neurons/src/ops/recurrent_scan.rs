@@ -202,11 +202,8 @@ fn adjoint<T: Real>(
         let row = t * neurons..(t + 1) * neurons;
         let (spikes, potential, threshold) =
             (&record.spikes[row.clone()], &record.potential[row.clone()], &threshold[row.clone()]);
-        for (neuron, range) in op.population.groups() {
-            for j in range {
-                (by_potential[j], by_adaptation[j]) = op.derivative.at(neuron, potential[j], threshold[j]);
-            }
-        }
+        let slopes = (by_potential.as_mut_slice(), by_adaptation.as_mut_slice());
+        op.population.pseudo_derivatives(&op.derivative, (potential, threshold), slopes);
         spike_grad.copy_from_slice(&record.spikes_grad[row.clone()]);
         let (earlier, later) = current_grad.split_at_mut(row.end);
         if !weight.is_empty() && !later.is_empty() {

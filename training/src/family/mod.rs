@@ -8,16 +8,23 @@
 //! Models of single spikes and continuous time run on the [`engine`], on plain slices. Those that learn from batches of
 //! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the step.
 
+pub mod encoders;
 pub mod engine;
+pub mod eprop_rule;
 pub mod learning_rule;
 pub mod optimizer;
+pub mod recurrent_network;
+pub mod targets;
 pub mod variables;
 
 mod balanced_learning;
+mod batched_eprop;
 mod coding_energy;
 mod dendrites;
+mod eprop;
 mod gated_synapses;
 mod inhibitory_stdp;
+mod lsnn;
 mod measurement;
 mod neulvm;
 mod spike_representations;
@@ -83,10 +90,13 @@ impl Experiment {
 /// All experiments, in the order of the names.
 pub const EXPERIMENTS: &[Experiment] = &[
     balanced_learning::EXPERIMENT,
+    batched_eprop::EXPERIMENT,
     coding_energy::EXPERIMENT,
     dendrites::EXPERIMENT,
+    eprop::EXPERIMENT,
     gated_synapses::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
+    lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
     spike_representations::EXPERIMENT,
 ];

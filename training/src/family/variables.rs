@@ -31,6 +31,11 @@ impl Variables {
         self.add(name, &Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
+    /// Adds a variable of another network.
+    pub fn share(&mut self, name: &str, variable: &Var) {
+        self.0.insert(name.to_owned(), variable.clone());
+    }
+
     /// The variable with this name.
     ///
     /// # Errors
