@@ -1,6 +1,6 @@
 //! Adaptive leaky integrate-and-fire neuron (Bellec et al. 2018, LSNN): each spike raises the neuron's own threshold,
-//! which falls back slowly. Without adaptation it is a leaky integrate-and-fire neuron; with a synaptic time constant it is
-//! driven by currents.
+//! which falls back slowly. Without adaptation it is a leaky integrate-and-fire neuron; with a synaptic time constant
+//! it is driven by currents.
 //!
 //! s ← γ·s + I,  v ← α·v + g·s,  spike where v > ϑ + β·a unless refractory,  reset of v,  a ← ρ·a + h·spike
 //!
@@ -144,8 +144,8 @@ impl AdaptiveLif {
     }
 }
 
-/// Pseudo-derivative of a spike by the potential and by the adaptation: the surrogate of the distance from the threshold
-/// in units of a threshold.
+/// Pseudo-derivative of a spike by the potential and by the adaptation: the surrogate of the distance from the
+/// threshold in units of a threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PseudoDerivative {
     /// Surrogate of that distance.

@@ -7,8 +7,8 @@ use super::kernel::{Kernel1, Kernel2, View, differentiable1, forward_only2};
 use crate::dynamics::{Lif, LifState};
 use crate::{Real, Surrogate};
 
-/// Spikes of neurons at rest at first, for input currents (batch, time, channels). With `detach_reset` no gradient flows
-/// through the reset, as e-prop has it; without, as in the LSNN paper, it does.
+/// Spikes of neurons at rest at first, for input currents (batch, time, channels). With `detach_reset` no gradient
+/// flows through the reset, as e-prop has it; without, as in the LSNN paper, it does.
 ///
 /// # Errors
 /// If the input has not three dimensions.
@@ -67,7 +67,8 @@ impl Kernel2 for LifScanGradient {
 }
 
 /// v⁻ is the potential before reset and v⁺ the one after, so v⁻[t] = α·v⁺[t−1] + I[t]. With ψ the surrogate at v⁻ − ϑ
-/// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is detached.
+/// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is
+/// detached.
 #[multiversion::multiversion(targets = "simd")]
 fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time: usize, channels: usize) {
     let LifScan { neuron, surrogate, detach_reset } = op;

@@ -1,7 +1,7 @@
 //! Differentiable operations on sequences, channels last: (batch, time, channels), `f32` or `f64`.
 //!
-//! Kernels are for the CPU. On another device the operations that take most of the time are put together from Candle's own,
-//! and the others copy to the CPU and back.
+//! Kernels are for the CPU. On another device the operations that take most of the time are put together from Candle's
+//! own, and the others copy to the CPU and back.
 //!
 //! Every operation runs on the calling thread: callers parallelise over the batch, so results don't depend on the
 //! number of threads. Each backward pass is itself an operation on tensors, tested against finite differences.

@@ -1,6 +1,6 @@
 //! Recurrent layers of integrate-and-fire neurons over a whole sequence in one node of the gradient graph:
-//! backpropagation through time with a surrogate gradient (Bellec et al. 2018), or its part that e-prop keeps (Bellec et
-//! al. 2020).
+//! backpropagation through time with a surrogate gradient (Bellec et al. 2018), or its part that e-prop keeps (Bellec
+//! et al. 2020).
 //!
 //! Spikes are rare, so the recurrent product is a sum of the few rows of weights whose neurons fired, and so is the
 //! gradient of the weights.
@@ -29,8 +29,8 @@ pub struct Detach {
     pub recurrent: bool,
 }
 
-/// Activity of neurons at rest at first, with input currents `current` (batch, time, neurons) and recurrent synapses of one
-/// step's delay with weights (from, to), if any.
+/// Activity of neurons at rest at first, with input currents `current` (batch, time, neurons) and recurrent synapses of
+/// one step's delay with weights (from, to), if any.
 ///
 /// # Errors
 /// If the shapes don't fit.
@@ -178,8 +178,8 @@ struct Record<'a, T> {
     potential_grad: &'a [T],
 }
 
-/// Backwards in time. The gradient of the currents of one step is what the recurrent weights carry to the spikes of the step
-/// before, wherever those have a pseudo-derivative.
+/// Backwards in time. The gradient of the currents of one step is what the recurrent weights carry to the spikes of the
+/// step before, wherever those have a pseudo-derivative.
 #[multiversion::multiversion(targets = "simd")]
 fn adjoint<T: Real>(
     op: &RecurrentScan,
@@ -404,7 +404,8 @@ mod tests {
 
     #[test]
     fn a_spike_arrives_one_step_later_and_a_tie_is_no_spike() -> Result<()> {
-        // Neuron 0 fires at step 1; its synapse of exactly the threshold brings neuron 1 there at step 2, which is not above.
+        // Neuron 0 fires at step 1; its synapse of exactly the threshold brings neuron 1 there at step 2, which is not
+        // above.
         let lif = Lif { decay: 0.0, threshold: 0.5, reset: Reset::Subtract };
         let device = &candle_core::Device::Cpu;
         let current = Tensor::new(&[[[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]], device)?;

@@ -1,5 +1,5 @@
-//! Batch-parallel e-prop (Knight & Nowotny, SNUFA 2021 and NICE 2022): gradients of many sequences at once and one step of the optimiser
-//! for all of them, with memory that doesn't grow with the length of the sequences.
+//! Batch-parallel e-prop (Knight & Nowotny, SNUFA 2021 and NICE 2022): gradients of many sequences at once and one step
+//! of the optimiser for all of them, with memory that doesn't grow with the length of the sequences.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -23,7 +23,7 @@ use crate::plot::{Axis, Chart, SIZE, Series};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "batched-eprop",
-    claim: "e-prop trains on batches many times faster than on single sequences, in memory that does not grow with their length",
+    claim: "e-prop learns from batches faster than from single sequences, in memory independent of their length",
     paper: "Knight & Nowotny, SNUFA 2021, NICE 2022",
     run,
 };
@@ -149,7 +149,8 @@ fn graph_memory(network: &RecurrentNetwork, batch: &Batch<Classes>) -> Result<us
     Ok(nodes.map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum())
 }
 
-/// Processor time of this process on all threads, which doesn't depend on what else runs; elapsed time where the system doesn't tell.
+/// Processor time of this process on all threads, which doesn't depend on what else runs; elapsed time where the system
+/// doesn't tell.
 fn processor_seconds() -> f64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     // Linux: user and system time are the 12th and 13th number behind the name in brackets, in hundredths of a second.

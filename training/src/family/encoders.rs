@@ -16,7 +16,8 @@ impl SpikeTrains {
         Self { spikes: vec![0.0; time * inputs], inputs }
     }
 
-    /// Lets these inputs fire independently in these steps, with a probability per step: Poisson trains in discrete time.
+    /// Lets these inputs fire independently in these steps, with a probability per step: Poisson trains in discrete
+    /// time.
     pub fn poisson(&mut self, steps: Range<usize>, inputs: Range<usize>, probability: f64, random: &mut Random) {
         if probability <= 0.0 || inputs.is_empty() {
             return;

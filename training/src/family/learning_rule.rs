@@ -1,5 +1,5 @@
-//! What all learning rules of batched networks have in common: from a batch of sequences to gradients by variable, and from
-//! there to any optimiser. Rules that are no gradients of a loss fill the [`GradStore`] by hand.
+//! What all learning rules of batched networks have in common: from a batch of sequences to gradients by variable, and
+//! from there to any optimiser. Rules that are no gradients of a loss fill the [`GradStore`] by hand.
 
 use anyhow::Result;
 use candle_core::backprop::GradStore;

@@ -1,12 +1,13 @@
-//! The model family: spiking networks and learning rules of the literature, one module each, with the experiment that shows
-//! that they do what their papers claim.
+//! The model family: spiking networks and learning rules of the literature, one module each, with the experiment that
+//! shows that they do what their papers claim.
 //!
-//! An [`Experiment`] has a name, a seed and a quick form. It gives [`Measurement`]s, each with a bound and, where there is
-//! one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a row for
-//! each.
+//! An [`Experiment`] has a name, a seed and a quick form. It gives [`Measurement`]s, each with a bound and, where there
+//! is one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a
+//! row for each.
 //!
 //! Models of single spikes and continuous time run on the [`engine`], on plain slices. Those that learn from batches of
-//! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the step.
+//! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the
+//! step.
 
 pub mod encoders;
 pub mod engine;

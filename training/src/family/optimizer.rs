@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn two_steps_match_the_formulas_worked_by_hand() -> Result<()> {
-        // Gradients 2 and −1 from w = 1 at rate 0.1. Adam: m = 0.2, then 0.08; v = 0.004, then 0.004996; after correction
-        // the second step is 0.1 · (0.08/0.19) / √(0.004996/0.001999).
+        // Gradients 2 and −1 from w = 1 at rate 0.1. Adam: m = 0.2, then 0.08; v = 0.004, then 0.004996; after
+        // correction the second step is 0.1 · (0.08/0.19) / √(0.004996/0.001999).
         let second = 0.1 * (0.08 / 0.19) / (0.004_996f64 / 0.001_999).sqrt();
         let after =
             [[0.8, 0.9], [0.8, 0.8 - 0.1 * (0.5 * 2.0 - 1.0)], [0.9, 0.9 - second], [0.95 - 0.1, 0.85 * 0.95 - second]];

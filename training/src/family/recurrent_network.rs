@@ -1,8 +1,9 @@
-//! A recurrent network of adapting and regular integrate-and-fire neurons with a leaky readout (LSNN, Bellec et al. 2018), its
-//! targets, and backpropagation through time for it.
+//! A recurrent network of adapting and regular integrate-and-fire neurons with a leaky readout (LSNN, Bellec et al.
+//! 2018), its targets, and backpropagation through time for it.
 //!
-//! y[t] = F[t]·W + b with F[t] = κ·F[t−1] + q·z[t], z the spikes and q = 1 or 1 − κ. Losses are sums over steps of a function of y[t], so that one
-//! description of the task, an [`OutputError`], serves rules that go forwards in time as well as backpropagation.
+//! y[t] = F[t]·W + b with F[t] = κ·F[t−1] + q·z[t], z the spikes and q = 1 or 1 − κ. Losses are sums over steps of a
+//! function of y[t], so that one description of the task, an [`OutputError`], serves rules that go forwards in time as
+//! well as backpropagation.
 
 use anyhow::Result;
 use candle_core::backprop::GradStore;
@@ -15,12 +16,12 @@ use super::engine::Random;
 use super::learning_rule::{Gradients, LearningRule};
 use super::variables::Variables;
 
-/// Number of sequences that are computed together, apart from the others: large enough for matrix products, small enough for
-/// caches. Fixed, so that sums don't depend on the number of threads.
+/// Number of sequences that are computed together, apart from the others: large enough for matrix products, small
+/// enough for caches. Fixed, so that sums don't depend on the number of threads.
 const SHARD: usize = 8;
 
-/// The network. Its variables are `input` (inputs, neurons), `recurrent` (neurons, neurons) from row to column, `output`
-/// (neurons, outputs) and `bias` (1, outputs).
+/// The network. Its variables are `input` (inputs, neurons), `recurrent` (neurons, neurons) from row to column,
+/// `output` (neurons, outputs) and `bias` (1, outputs).
 #[derive(Debug, Clone)]
 pub struct RecurrentNetwork {
     /// Weights.
@@ -31,7 +32,8 @@ pub struct RecurrentNetwork {
     pub derivative: PseudoDerivative,
     /// Decay factor κ of the readout per step.
     pub readout_decay: f64,
-    /// Factor q of a spike in the readout: 1, or 1 − κ for running means, with which the same steps of the weights change outputs less.
+    /// Factor q of a spike in the readout: 1, or 1 − κ for running means, with which the same steps of the weights
+    /// change outputs less.
     pub readout_gain: f64,
     /// Zero where a neuron would be connected with itself.
     no_loops: Tensor,
@@ -50,7 +52,8 @@ pub struct Response {
 
 /// What is wrong with the output of one step.
 pub trait OutputError: Sync {
-    /// Writes the derivative of the loss by the readout at step `time` of sequence `item`; gives the step's share of the loss.
+    /// Writes the derivative of the loss by the readout at step `time` of sequence `item`; gives the step's share of
+    /// the loss.
     fn at(&self, item: usize, time: usize, readout: &[f32], error: &mut [f32]) -> f64;
 }
 
@@ -63,8 +66,8 @@ pub struct Batch<E> {
     pub target: E,
 }
 
-/// Pulls the firing rate of each neuron over a batch towards a target: loss strength/2 · Σ (f − target)². Rates are those of the
-/// batch before, so that a rule that goes forwards in time can use it.
+/// Pulls the firing rate of each neuron over a batch towards a target: loss strength/2 · Σ (f − target)². Rates are
+/// those of the batch before, so that a rule that goes forwards in time can use it.
 #[derive(Debug, Clone)]
 pub struct RateRegulariser {
     /// Weight of the loss.

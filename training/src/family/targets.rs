@@ -47,8 +47,8 @@ impl Classes {
         Self { labels, time, weight: 1.0 / marked.max(1) as f32 }
     }
 
-    /// Share of wrong decisions for a readout (batch, time, outputs). A run of steps with one label is one decision, for the
-    /// output with the largest sum.
+    /// Share of wrong decisions for a readout (batch, time, outputs). A run of steps with one label is one decision,
+    /// for the output with the largest sum.
     pub fn error(&self, readout: &[f32]) -> f64 {
         let outputs = readout.len() / self.labels.len().max(1);
         let (mut wrong, mut decisions) = (0usize, 0usize);

@@ -1,5 +1,6 @@
-//! Evidence accumulation: cues come from the left and the right; after a delay without input the network has to say which side had more
-//! (Bellec et al. 2020, after Morcos & Harvey 2016). The neurons that adapt remember: what fired is less excitable for long.
+//! Evidence accumulation: cues come from the left and the right; after a delay without input the network has to say
+//! which side had more (Bellec et al. 2020, after Morcos & Harvey 2016). The neurons that adapt remember: what fired is
+//! less excitable for long.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};

@@ -1,5 +1,5 @@
-//! The gradient of e-prop against that of automatic differentiation with the recurrent spikes, and the spikes in the reset, taken as
-//! constants.
+//! The gradient of e-prop against that of automatic differentiation with the recurrent spikes, and the spikes in the
+//! reset, taken as constants.
 
 use anyhow::Result;
 use candle_core::backprop::GradStore;

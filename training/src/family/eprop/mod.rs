@@ -1,11 +1,11 @@
-//! e-prop (Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass, Nat Commun 2020): what online learning with eligibility
-//! traces reaches beside backpropagation through time. Time in milliseconds, one a step.
+//! e-prop (Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass, Nat Commun 2020): what online learning with
+//! eligibility traces reaches beside backpropagation through time. Time in milliseconds, one a step.
 //!
 //! - [`identity`]: the gradient is the exact one without the paths through recurrent spikes.
 //! - [`pattern`]: a network learns to generate a pattern.
 //! - [`evidence`]: adapting neurons accumulate cues and remember them.
 //! - [`reward`]: an action after a delay, learned from rewards.
-//! - [`one_shot`]: a pattern learned from one demonstration, by learning signals that a second network has learned to emit.
+//! - [`one_shot`]: a pattern learned from one demonstration, by learning signals of a second network.
 
 mod evidence;
 mod identity;
@@ -21,7 +21,7 @@ use super::{Experiment, Outcome, Settings};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "eprop",
-    claim: "eligibility traces and learning signals, computed forwards in time, come close to backpropagation through time",
+    claim: "eligibility traces and learning signals, forwards in time, come close to backpropagation",
     paper: "Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass, Nat Commun 2020",
     run,
 };

@@ -1,6 +1,7 @@
-//! Learning to learn with e-prop (Scherr, Stöckl & Maass 2020): a second network of spiking neurons, the teacher, watches one demonstration
-//! of a pattern and emits the learning signals by which the learner changes its input weights, once, by e-prop. Backpropagation through
-//! time, over many patterns, finds the learner's initial weights and the teacher.
+//! Learning to learn with e-prop (Scherr, Stöckl & Maass 2020): a second network of spiking neurons, the teacher,
+//! watches one demonstration of a pattern and emits the learning signals by which the learner changes its input
+//! weights, once, by e-prop. Backpropagation through time, over many patterns, finds the learner's initial weights and
+//! the teacher.
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
@@ -16,7 +17,8 @@ use super::super::{Measurement, Outcome, Settings};
 use super::{PSEUDO_DERIVATIVE, regular};
 use crate::plot::{Axis, Chart, SIZE, Series, Style};
 
-/// Inputs of the learner, active in turns, and inputs of the teacher, each with a Gaussian around a value of the pattern.
+/// Inputs of the learner, active in turns, and inputs of the teacher, each with a Gaussian around a value of the
+/// pattern.
 const CLOCK: usize = 20;
 const VALUES: usize = 16;
 const THRESHOLD: f64 = 0.6;
@@ -90,8 +92,8 @@ impl Pair {
         all
     }
 
-    /// Outputs before and after one demonstration, both (batch, time, 1). The gradient of the second goes through the learning
-    /// signals; pseudo-derivatives and presynaptic traces count as constants in it.
+    /// Outputs before and after one demonstration, both (batch, time, 1). The gradient of the second goes through the
+    /// learning signals; pseudo-derivatives and presynaptic traces count as constants in it.
     fn learn_once(&self, patterns: &Patterns) -> Result<(Tensor, Tensor)> {
         let items = patterns.wanted.dim(0)?;
         let every = |x: &Tensor| -> Result<Tensor> {

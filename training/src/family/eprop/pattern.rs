@@ -1,5 +1,5 @@
-//! Pattern generation: driven by frozen noise, the network learns to produce a sum of sines (Bellec et al. 2020, supplementary figure
-//! on pattern generation).
+//! Pattern generation: driven by frozen noise, the network learns to produce a sum of sines (Bellec et al. 2020,
+//! supplementary figure on pattern generation).
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};

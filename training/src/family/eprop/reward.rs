@@ -1,6 +1,6 @@
-//! Reward-based e-prop: a cue, a delay, then one of two actions is drawn from the policy, and only its reward is told. The learning
-//! signal is the error of an actor and a critic (Bellec et al. 2020, equations for policy gradient): the policy's output error times how
-//! much more reward came than the critic expected.
+//! Reward-based e-prop: a cue, a delay, then one of two actions is drawn from the policy, and only its reward is told.
+//! The learning signal is the error of an actor and a critic (Bellec et al. 2020, equations for policy gradient): the
+//! policy's output error times how much more reward came than the critic expected.
 //!
 //! Action and reward fall into one step here, so eligibility traces need not wait for the reward in another filter.
 
@@ -132,8 +132,8 @@ fn learn(seed: u64, delay: usize, neurons: usize, items: usize, updates: usize, 
 mod tests {
     use super::*;
 
-    /// Over the two actions, each as often as the policy says, the policy's error is the slope of the expected reward, whatever the critic
-    /// says; the critic's vanishes at the expected reward.
+    /// Over the two actions, each as often as the policy says, the policy's error is the slope of the expected reward,
+    /// whatever the critic says; the critic's vanishes at the expected reward.
     #[test]
     fn the_expected_error_is_the_gradient_of_the_expected_reward() {
         let expected = |logit: f32| 1.0 / (1.0 + (-logit).exp());

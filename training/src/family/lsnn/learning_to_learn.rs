@@ -1,6 +1,7 @@
-//! Learning to learn: the outer loop, backpropagation through time, trains one network on a family of functions y = a·sin(x + φ). For each
-//! function the network gets examples one after the other, with the right answer to the last one; it has to predict the next. After
-//! training its weights are fixed: what it learns about a new function is in its activity only.
+//! Learning to learn: the outer loop, backpropagation through time, trains one network on a family of functions y =
+//! a·sin(x + φ). For each function the network gets examples one after the other, with the right answer to the last
+//! one; it has to predict the next. After training its weights are fixed: what it learns about a new function is in its
+//! activity only.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};

@@ -1,8 +1,8 @@
-//! Long short-term memory in networks of spiking neurons (LSNN; Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS 2018): neurons
-//! with adaptive thresholds, trained by backpropagation through time. Time in milliseconds, one a step.
+//! Long short-term memory in networks of spiking neurons (LSNN; Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS
+//! 2018): neurons with adaptive thresholds, trained by backpropagation through time. Time in milliseconds, one a step.
 //!
 //! - [`store_recall`]: a value is to be kept over seconds and told on request.
-//! - [`learning_to_learn`]: trained on a family of functions, the network learns a new one from examples with its weights fixed.
+//! - [`learning_to_learn`]: trained on a family of functions, the network learns a new one with its weights fixed.
 
 mod learning_to_learn;
 mod store_recall;
@@ -27,8 +27,8 @@ const PSEUDO_DERIVATIVE: PseudoDerivative =
 /// Baseline threshold: inputs of our random initial weights reach a few of it.
 const THRESHOLD: f64 = 0.03;
 
-/// A neuron in the paper's convention: potential and adaptation are running means. If the neuron fired at every step, its threshold would
-/// rise by `strength` times the baseline.
+/// A neuron in the paper's convention: potential and adaptation are running means. If the neuron fired at every step,
+/// its threshold would rise by `strength` times the baseline.
 fn neuron(adaptation_time: f64, strength: f64) -> AdaptiveLif {
     AdaptiveLif {
         synapse_decay: 0.0,

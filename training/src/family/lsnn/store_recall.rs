@@ -1,5 +1,5 @@
-//! Store and recall: a stream of random bits; now and then one comes with the command to store it, and later the command to recall asks for
-//! it.
+//! Store and recall: a stream of random bits; now and then one comes with the command to store it, and later the
+//! command to recall asks for it.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
