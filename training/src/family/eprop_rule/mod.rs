@@ -198,8 +198,9 @@ mod tests {
         let population = Population::new(vec![(lif, 4), (adaptive, 5), (scaled, 3)]);
         let surrogate = Surrogate::Triangular { height: 0.5, width: 1.0 };
         let derivative = PseudoDerivative { surrogate, unit };
-        let network = RecurrentNetwork::new((7, 3), population, derivative, 0.8, &mut Random::new(1, 0)).unwrap();
-        RecurrentNetwork { readout_gain: 0.7, ..network }
+        let mut network = RecurrentNetwork::new((7, 3), population, derivative, 0.8, &mut Random::new(1, 0)).unwrap();
+        network.readout_gain = 0.7;
+        network
     }
 
     fn input() -> Tensor {
