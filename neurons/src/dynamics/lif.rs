@@ -23,6 +23,16 @@ impl Reset {
             Reset::None => potential,
         }
     }
+
+    /// Derivatives of that by the potential and by the spike.
+    #[inline(always)]
+    pub fn derivatives<T: Real>(self, potential: T, spike: T, threshold: T) -> (T, T) {
+        match self {
+            Reset::Subtract => (T::one(), -threshold),
+            Reset::Zero => (T::one() - spike, -potential),
+            Reset::None => (T::one(), T::zero()),
+        }
+    }
 }
 
 /// Parameters of leaky integrate-and-fire neurons.

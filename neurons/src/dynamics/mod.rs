@@ -11,10 +11,11 @@ mod escape;
 mod gated;
 mod leaky;
 mod lif;
+mod population;
 mod threshold;
 
 pub use adaptive_exponential::{AdaptiveExponential, AdaptiveExponentialState};
-pub use adaptive_lif::{AdaptiveLif, AdaptiveLifState};
+pub use adaptive_lif::{AdaptiveLif, AdaptiveLifState, PseudoDerivative, Step, ThresholdState, ThresholdUnit};
 pub use adaptive_threshold::AdaptiveThreshold;
 pub use dendrite::{Compartment, DendriticSpike, coupling};
 pub use escape::EscapeNoise;
@@ -22,6 +23,7 @@ pub use gated::GatedSynapse;
 pub use leaky::LeakyIntegrator;
 pub(crate) use leaky::gain as leaky_gain;
 pub use lif::{Lif, LifState, Reset};
+pub use population::Population;
 pub use threshold::ThresholdNeuron;
 
 /// Decay factor exp(−Δt/τ) of a process with time constant τ, both in the same unit.

@@ -4,11 +4,11 @@
 use candle_core::{Result, Shape, Tensor};
 
 use super::kernel::{Kernel1, Kernel2, View, differentiable1, forward_only2};
-use crate::dynamics::{Lif, LifState, Reset};
+use crate::dynamics::{Lif, LifState};
 use crate::{Real, Surrogate};
 
-/// Spikes of neurons at rest at first, for input currents (batch, time, channels). With `detach_reset` no gradient flows
-/// through the reset, as e-prop has it; without, as in the LSNN paper, it does.
+/// Spikes of neurons at rest at first, for input currents (batch, time, channels). With `detach_reset` no gradient
+/// flows through the reset, as e-prop has it; without, as in the LSNN paper, it does.
 ///
 /// # Errors
 /// If the input has not three dimensions.
@@ -67,7 +67,8 @@ impl Kernel2 for LifScanGradient {
 }
 
 /// v⁻ is the potential before reset and v⁺ the one after, so v⁻[t] = α·v⁺[t−1] + I[t]. With ψ the surrogate at v⁻ − ϑ
-/// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is detached.
+/// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is
+/// detached.
 #[multiversion::multiversion(targets = "simd")]
 fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time: usize, channels: usize) {
     let LifScan { neuron, surrogate, detach_reset } = op;
@@ -91,11 +92,7 @@ fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time:
             let rows = before_reset[at..][..channels].iter().zip(&grad[at..][..channels]);
             for (((&v, &d), e), o) in rows.zip(after.iter_mut()).zip(&mut out[at..][..channels]) {
                 let z = if v > threshold { T::one() } else { T::zero() };
-                let (by_potential, by_spike) = match neuron.reset {
-                    Reset::Subtract => (T::one(), -threshold),
-                    Reset::Zero => (T::one() - z, -v),
-                    Reset::None => (T::one(), T::zero()),
-                };
+                let (by_potential, by_spike) = neuron.reset.derivatives(v, z, threshold);
                 let through_reset = if detach_reset { T::zero() } else { *e * by_spike };
                 *o = surrogate.derivative(v - threshold) * (d + through_reset) + *e * by_potential;
                 *e = alpha * *o;
@@ -107,7 +104,7 @@ fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::ThresholdNeuron;
+    use crate::dynamics::{Reset, ThresholdNeuron};
     use crate::gradcheck::random;
     use crate::ops::spike;
     use candle_core::Var;

@@ -7,7 +7,7 @@ use crate::Real;
 
 /// A row-major matrix, or its transpose.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a, T> {
+pub struct Matrix<'a, T> {
     data: &'a [T],
     rows: usize,
     columns: usize,
@@ -16,12 +16,17 @@ pub(super) struct Matrix<'a, T> {
 }
 
 impl<'a, T> Matrix<'a, T> {
-    pub(super) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+    /// The matrix with these values, row after row.
+    ///
+    /// # Panics
+    /// If their number is not `rows` × `columns`.
+    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a matrix of {rows} × {columns}");
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    pub(super) fn transposed(self) -> Self {
+    /// The same values with rows and columns exchanged.
+    pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -33,7 +38,10 @@ impl<'a, T> Matrix<'a, T> {
 }
 
 /// `out` ← `a`·`b`, or `out` ← `out` + `a`·`b` with `accumulate`; `out` is row-major.
-pub(super) fn multiply<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+///
+/// # Panics
+/// If the dimensions don't fit.
+pub fn multiply<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(out.len(), a.rows * b.columns, "a product of {} × {}", a.rows, b.columns);
     // SAFETY: the constructor has checked that every (row, column) of `a` and `b` lies within their slices, and the

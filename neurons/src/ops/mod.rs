@@ -1,7 +1,7 @@
 //! Differentiable operations on sequences, channels last: (batch, time, channels), `f32` or `f64`.
 //!
-//! Kernels are for the CPU. On another device the operations that take most of the time are put together from Candle's own,
-//! and the others copy to the CPU and back.
+//! Kernels are for the CPU. On another device the operations that take most of the time are put together from Candle's
+//! own, and the others copy to the CPU and back.
 //!
 //! Every operation runs on the calling thread: callers parallelise over the batch, so results don't depend on the
 //! number of threads. Each backward pass is itself an operation on tensors, tested against finite differences.
@@ -16,6 +16,7 @@ mod linear;
 mod lookup;
 mod matrix;
 mod norm;
+mod recurrent_scan;
 mod spike;
 mod temporal_convolution;
 
@@ -25,6 +26,8 @@ pub use leaky_scan::leaky_scan;
 pub use lif_scan::lif_scan;
 pub use linear::linear;
 pub use lookup::lookup;
+pub use matrix::{Matrix, multiply};
 pub use norm::rms_norm;
+pub use recurrent_scan::{Activity, Detach, recurrent_scan};
 pub use spike::spike;
 pub use temporal_convolution::temporal_convolution;

@@ -1,17 +1,17 @@
 //! Gradient descent for spiking neural networks (Huh & Sejnowski 2018).
 //!
-//! The synaptic charge is released gradually while the membrane potential passes through an active zone below the threshold
-//! ([`GatedSynapse`]). Then the output is a differentiable function of all parameters although it consists of spikes, and
-//! the gradient is exact: no surrogate.
+//! The synaptic charge is released gradually while the membrane potential passes through an active zone below the
+//! threshold ([`GatedSynapse`]). Then the output is a differentiable function of all parameters although it consists of
+//! spikes, and the gradient is exact: no surrogate.
 //!
 //! v_{t+1} = v_t + dt·c·(W·s_t + U·i_t + b), s_{t+1} = (1 − dt/τ)·s_t + G(v_{t+1}) − G(v_t), o_t = O·s_t,
 //!
-//! with unwrapped potentials of non-leaky neurons, one unit a spike. The gradient is the adjoint of these equations step by
-//! step.
+//! with unwrapped potentials of non-leaky neurons, one unit a spike. The gradient is the adjoint of these equations
+//! step by step.
 //!
-//! Non-leaky neurons are perfect integrators and remember a pulse by themselves: the second task is solved without recurrent
-//! synapses too, as its baseline shows, so it doesn't say that recurrence holds the memory. Theta neurons, which forget, got
-//! to 44 and 78 % right answers in two trials of 600 steps and are left out.
+//! Non-leaky neurons are perfect integrators and remember a pulse by themselves: the second task is solved without
+//! recurrent synapses too, as its baseline shows, so it doesn't say that recurrence holds the memory. Theta neurons,
+//! which forget, got to 44 and 78 % right answers in two trials of 600 steps and are left out.
 
 use anyhow::Result;
 use spiccato_neurons::dynamics::GatedSynapse;
@@ -181,8 +181,8 @@ impl Network {
         }
     }
 
-    /// Adam with a rate that falls to a tenth in the end, on `batch` fresh trials a step, gradients clipped to norm 1. `frozen`
-    /// keeps the recurrent weights as they are.
+    /// Adam with a rate that falls to a tenth in the end, on `batch` fresh trials a step, gradients clipped to norm 1.
+    /// `frozen` keeps the recurrent weights as they are.
     fn train(&mut self, steps: usize, rate: f64, frozen: bool, mut batch: impl FnMut() -> Vec<Trial>) {
         let mut adam = Adam::new(self.parameters.len(), rate);
         for step in 0..steps {
@@ -197,7 +197,7 @@ impl Network {
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt() / trials.len() as f64;
             let scale = 1.0 / trials.len() as f64 / norm.max(1.0);
             gradient.iter_mut().for_each(|g| *g *= scale);
-            adam.set_rate(rate * 0.1f64.powf(step as f64 / steps as f64));
+            adam.rate = rate * 0.1f64.powf(step as f64 / steps as f64);
             adam.step(&mut self.parameters, &gradient);
         }
     }
@@ -255,8 +255,8 @@ const MEMORY: Shape = Shape {
     hard: false,
 };
 
-/// Delayed exclusive or: two pulses of either sign, 150 ms apart give or take 20, and after another 150 ms a go signal of 100 ms
-/// during which the output is to be 1 if the signs differ and −1 if not.
+/// Delayed exclusive or: two pulses of either sign, 150 ms apart give or take 20, and after another 150 ms a go signal
+/// of 100 ms during which the output is to be 1 if the signs differ and −1 if not.
 fn memory_trial(shape: &Shape, signs: (f64, f64), random: &mut Random) -> Trial {
     let steps = 300;
     let (first, second) = (25 + random.below(20), 110 + random.below(20));
@@ -286,8 +286,8 @@ fn accuracy(network: &Network, trials: &[Trial]) -> f64 {
     right.count() as f64 / trials.len() as f64
 }
 
-/// Relative distance of a gradient from central differences over all parameters of a small network: of the exact one, and of
-/// the surrogate gradient of the same network with all-or-nothing spikes.
+/// Relative distance of a gradient from central differences over all parameters of a small network: of the exact one,
+/// and of the surrogate gradient of the same network with all-or-nothing spikes.
 fn gradient_check(seed: u64) -> (f64, f64) {
     let mut random = Random::new(seed, 5);
     let network = Network::new(Shape { neurons: 10, ..ENCODER }, &mut random);

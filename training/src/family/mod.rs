@@ -1,19 +1,31 @@
-//! The model family: spiking networks and learning rules of the literature, one module each, with the experiment that shows
-//! that they do what their papers claim.
+//! The model family: spiking networks and learning rules of the literature, one module each, with the experiment that
+//! shows that they do what their papers claim.
 //!
-//! An [`Experiment`] has a name, a seed and a quick form. It gives [`Measurement`]s, each with a bound and, where there is
-//! one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a row for
-//! each.
+//! An [`Experiment`] has a name, a seed and a quick form. It gives [`Measurement`]s, each with a bound and, where there
+//! is one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a
+//! row for each.
 //!
-//! Models of single spikes and continuous time run on the [`engine`], on plain slices.
+//! Models of single spikes and continuous time run on the [`engine`], on plain slices. Those that learn from batches of
+//! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the
+//! step.
 
+pub mod encoders;
 pub mod engine;
+pub mod eprop_rule;
+pub mod learning_rule;
+pub mod optimizer;
+pub mod recurrent_network;
+pub mod targets;
+pub mod variables;
 
 mod balanced_learning;
+mod batched_eprop;
 mod coding_energy;
 mod dendrites;
+mod eprop;
 mod gated_synapses;
 mod inhibitory_stdp;
+mod lsnn;
 mod measurement;
 mod neulvm;
 mod spike_representations;
@@ -79,10 +91,13 @@ impl Experiment {
 /// All experiments, in the order of the names.
 pub const EXPERIMENTS: &[Experiment] = &[
     balanced_learning::EXPERIMENT,
+    batched_eprop::EXPERIMENT,
     coding_energy::EXPERIMENT,
     dendrites::EXPERIMENT,
+    eprop::EXPERIMENT,
     gated_synapses::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
+    lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
     spike_representations::EXPERIMENT,
 ];

@@ -1,0 +1,220 @@
+//! Batch-parallel e-prop (Knight & Nowotny, SNUFA 2021 and NICE 2022): gradients of many sequences at once and one step
+//! of the optimiser for all of them, with memory that doesn't grow with the length of the sequences.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use spiccato_neurons::Surrogate;
+use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, Reset, ThresholdUnit, decay};
+use spiccato_neurons::ops::Detach;
+
+use super::encoders::SpikeTrains;
+use super::engine::Random;
+use super::eprop_rule::{EProp, Feedback};
+use super::learning_rule::{LearningRule, train_step};
+use super::optimizer::{Method, Optimizer};
+use super::recurrent_network::{Batch, Bptt, OutputError, RateRegulariser, RecurrentNetwork};
+use super::targets::Classes;
+use super::variables::values;
+use super::{Experiment, Measurement, Outcome, Settings};
+use crate::plot::{Axis, Chart, SIZE, Series};
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "batched-eprop",
+    claim: "e-prop learns from batches faster than from single sequences, in memory independent of their length",
+    paper: "Knight & Nowotny, SNUFA 2021, NICE 2022",
+    run,
+};
+
+const INPUTS: usize = 64;
+const OUTPUTS: usize = 10;
+const STRETCH: usize = 32;
+
+fn network(neurons: usize, random: &mut Random) -> Result<RecurrentNetwork> {
+    let lif: AdaptiveLif = Lif { decay: decay(1.0, 20.0), threshold: 0.6, reset: Reset::Subtract }.into();
+    let neuron = AdaptiveLif { adaptation_decay: decay(1.0, 500.0), adaptation_strength: 0.02, ..lif };
+    let derivative = PseudoDerivative {
+        surrogate: Surrogate::Triangular { height: 0.3, width: 1.0 },
+        unit: ThresholdUnit::Baseline,
+    };
+    let population = Population::new(vec![(neuron, neurons)]);
+    RecurrentNetwork::new((INPUTS, OUTPUTS), population, derivative, decay(1.0, 20.0), random)
+}
+
+/// Sequences of noise with a class at the last quarter of the steps.
+fn batch(items: usize, time: usize, random: &mut Random) -> Result<Batch<Classes>> {
+    let mut spikes = SpikeTrains::silent(items * time, INPUTS);
+    spikes.poisson(0..items * time, 0..INPUTS, 0.03, random);
+    let labels = (0..items * time).map(|i| (4 * (i % time) >= 3 * time).then_some(i / time % OUTPUTS)).collect();
+    let input = Tensor::from_vec(spikes.into_values(), (items, time, INPUTS), &Device::Cpu)?;
+    Ok(Batch { input, target: Classes::new(labels, time) })
+}
+
+fn off() -> RateRegulariser {
+    RateRegulariser::new(0.0, 0.0)
+}
+
+fn run(settings: &Settings) -> Result<Outcome> {
+    let neurons = if settings.quick { 24 } else { 128 };
+    let mut random = Random::new(settings.seed, 70);
+    let network = network(neurons, &mut random)?;
+    let mut measurements = vec![Measurement::at_most(
+        "batch of 12",
+        "distance of its gradient from the mean of single ones, relative",
+        batch_against_single(&network, &mut random)?,
+        1e-5,
+    )];
+    let lengths: &[usize] = if settings.quick { &[50, 100, 200] } else { &[125, 250, 500, 1000] };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for &time in lengths {
+        let batch = batch(8, time, &mut random)?;
+        let mut eprop = EProp::new(&network, Feedback::Symmetric, off(), STRETCH)?;
+        eprop.gradients(&batch)?;
+        ours.push((time as f64, eprop.memory() as f64 / 1024.0));
+        theirs.push((time as f64, graph_memory(&network, &batch)? as f64 / 1024.0));
+    }
+    let growth = |memory: &[(f64, f64)]| memory[memory.len() - 1].1 / memory[0].1;
+    let times = lengths[lengths.len() - 1] / lengths[0];
+    let metric = "memory of the longest over the shortest sequences, minus 1";
+    measurements.push(
+        Measurement::at_most("memory, e-prop", metric, (growth(&ours) - 1.0).abs(), 0.05)
+            .against(growth(&theirs) - 1.0),
+    );
+    measurements.push(Measurement::at_least(
+        "memory, backpropagation",
+        metric,
+        growth(&theirs) - 1.0,
+        0.9 * (times as f64 - 1.0),
+    ));
+    let mut charts = vec![Chart {
+        title: "Memory for 8 sequences".to_owned(),
+        x: Axis::logarithmic("steps"),
+        y: Axis::logarithmic("kB"),
+        series: vec![Series::new("e-prop", ours), Series::new("backpropagation", theirs)],
+        marks: Vec::new(),
+        size: SIZE,
+    }];
+    if !settings.quick {
+        let (figures, more) = speed(&network, &mut random)?;
+        measurements.extend(figures);
+        charts.extend(more);
+    }
+    Ok(Outcome { measurements, charts })
+}
+
+/// A batch gives the mean of what its sequences give, one by one.
+fn batch_against_single(network: &RecurrentNetwork, random: &mut Random) -> Result<f64> {
+    let (items, time) = (12, 60);
+    let whole = batch(items, time, random)?;
+    let gradient = |batch: &Batch<Item<'_>>| -> Result<Vec<f64>> {
+        let mut rule = EProp::new(network, Feedback::Symmetric, off(), STRETCH)?;
+        let store = rule.gradients(batch)?.store;
+        let mut all = Vec::new();
+        for (_, variable) in network.variables.iter() {
+            if let Some(gradient) = store.get(variable) {
+                all.extend(values(gradient)?);
+            }
+        }
+        Ok(all)
+    };
+    let together = gradient(&Batch { input: whole.input.clone(), target: Item { task: &whole.target, first: 0 } })?;
+    let mut sum = vec![0.0; together.len()];
+    for first in 0..items {
+        let input = whole.input.narrow(0, first, 1)?;
+        let single = gradient(&Batch { input, target: Item { task: &whole.target, first } })?;
+        sum.iter_mut().zip(single).for_each(|(sum, g)| *sum += g);
+    }
+    let largest = together.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
+    Ok(together.iter().zip(&sum).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f64::max))
+}
+
+/// Part of a task, from sequence `first` on, with the weights that its sequences have in the whole.
+struct Item<'a> {
+    task: &'a Classes,
+    first: usize,
+}
+
+impl OutputError for Item<'_> {
+    fn at(&self, item: usize, time: usize, readout: &[f32], error: &mut [f32]) -> f64 {
+        self.task.at(self.first + item, time, readout, error)
+    }
+}
+
+/// Bytes of the tensors that backpropagation keeps.
+fn graph_memory(network: &RecurrentNetwork, batch: &Batch<Classes>) -> Result<usize> {
+    let response = network.forward(&batch.input, Detach::default())?;
+    let nodes = response.readout.sorted_nodes().into_iter().filter(|node| !node.is_variable());
+    Ok(nodes.map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum())
+}
+
+/// Processor time of this process on all threads, which doesn't depend on what else runs; elapsed time where the system
+/// doesn't tell.
+fn processor_seconds() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // Linux: user and system time are the 12th and 13th number behind the name in brackets, in hundredths of a second.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    match numbers.map(|ticks| ticks.parse::<f64>().ok()).sum::<Option<f64>>() {
+        Some(ticks) if ticks > 0.0 => ticks / 100.0,
+        _ => START.elapsed().as_secs_f64(),
+    }
+}
+
+/// Sequences a second by batch size, and seconds a sequence by length for both rules.
+fn speed(network: &RecurrentNetwork, random: &mut Random) -> Result<(Vec<Measurement>, Vec<Chart>)> {
+    let mean = |passes: usize, pass: &mut dyn FnMut() -> Result<()>| -> Result<f64> {
+        let start = processor_seconds();
+        (0..passes).try_for_each(|_| pass())?;
+        Ok((processor_seconds() - start) / passes as f64)
+    };
+    let time = 100;
+    let mut rates = Vec::new();
+    for items in [1, 4, 16, 64] {
+        let batch = batch(items, time, random)?;
+        let mut rule = EProp::new(network, Feedback::Symmetric, off(), STRETCH)?;
+        let mut adam = Optimizer::new(Method::Adam, 1e-5);
+        let seconds =
+            mean(1024 / items, &mut || train_step(&mut rule, &mut adam, &network.variables, &batch).map(|_| ()))?;
+        rates.push((items as f64, items as f64 / seconds));
+    }
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for time in [50, 100, 200, 400, 800] {
+        let batch = batch(16, time, random)?;
+        let mut eprop = EProp::new(network, Feedback::Symmetric, off(), STRETCH)?;
+        let mut bptt = Bptt { network, detach: Detach::default(), regulariser: off() };
+        ours.push((time as f64, mean(6400 / time, &mut || eprop.gradients(&batch).map(|_| ()))? / 16.0));
+        theirs.push((time as f64, mean(6400 / time, &mut || bptt.gradients(&batch).map(|_| ()))? / 16.0));
+    }
+    let crossover = ours.iter().zip(&theirs).find(|(a, b)| a.1 <= b.1).map_or(f64::INFINITY, |(a, _)| a.0);
+    let measurements = vec![
+        Measurement::at_least(
+            "throughput",
+            "sequences of 100 steps per second of processor time, batch 64 over batch 1",
+            rates[3].1 / rates[0].1,
+            4.0,
+        )
+        .against(1.0),
+        Measurement::at_most("speed", "steps from which on e-prop is faster than backpropagation", crossover, 800.0),
+    ];
+    let charts = vec![
+        Chart {
+            title: "Throughput of e-prop with Adam, sequences of 100 steps".to_owned(),
+            x: Axis::logarithmic("batch size"),
+            y: Axis::logarithmic("sequences per second of processor time"),
+            series: vec![Series::new("", rates)],
+            marks: Vec::new(),
+            size: SIZE,
+        },
+        Chart {
+            title: "Time for a gradient, batch 16".to_owned(),
+            x: Axis::logarithmic("steps"),
+            y: Axis::logarithmic("processor seconds a sequence"),
+            series: vec![Series::new("e-prop", ours), Series::new("backpropagation", theirs)],
+            marks: Vec::new(),
+            size: SIZE,
+        },
+    ];
+    Ok((measurements, charts))
+}

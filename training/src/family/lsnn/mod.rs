@@ -1,0 +1,54 @@
+//! Long short-term memory in networks of spiking neurons (LSNN; Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS
+//! 2018): neurons with adaptive thresholds, trained by backpropagation through time. Time in milliseconds, one a step.
+//!
+//! - [`store_recall`]: a value is to be kept over seconds and told on request.
+//! - [`learning_to_learn`]: trained on a family of functions, the network learns a new one with its weights fixed.
+
+mod learning_to_learn;
+mod store_recall;
+
+use anyhow::Result;
+use spiccato_neurons::Surrogate;
+use spiccato_neurons::dynamics::{AdaptiveLif, PseudoDerivative, Reset, ThresholdUnit, decay};
+
+use super::{Experiment, Outcome, Settings};
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "lsnn",
+    claim: "with adaptive thresholds a spiking network remembers over seconds, and learns to learn",
+    paper: "Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS 2018",
+    run,
+};
+
+/// 0.3 · max(0, 1 − |u|) with u in units of the adaptive threshold.
+const PSEUDO_DERIVATIVE: PseudoDerivative =
+    PseudoDerivative { surrogate: Surrogate::Triangular { height: 0.3, width: 1.0 }, unit: ThresholdUnit::Adaptive };
+
+/// Baseline threshold: inputs of our random initial weights reach a few of it.
+const THRESHOLD: f64 = 0.03;
+
+/// A neuron in the paper's convention: potential and adaptation are running means. If the neuron fired at every step,
+/// its threshold would rise by `strength` times the baseline.
+fn neuron(adaptation_time: f64, strength: f64) -> AdaptiveLif {
+    AdaptiveLif {
+        synapse_decay: 0.0,
+        decay: decay(1.0, 20.0),
+        threshold: THRESHOLD,
+        adaptation_decay: decay(1.0, adaptation_time),
+        adaptation_strength: strength * THRESHOLD,
+        refractory: 5,
+        reset: Reset::Subtract,
+        scale_input: true,
+        scale_adaptation: true,
+    }
+}
+
+fn run(settings: &Settings) -> Result<Outcome> {
+    let mut outcome = store_recall::run(settings)?;
+    if !settings.quick {
+        let more = learning_to_learn::run(settings)?;
+        outcome.measurements.extend(more.measurements);
+        outcome.charts.extend(more.charts);
+    }
+    Ok(outcome)
+}
