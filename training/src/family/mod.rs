@@ -13,10 +13,13 @@ mod balanced_learning;
 mod coding_energy;
 mod dendrites;
 mod gated_synapses;
+mod images;
 mod inhibitory_stdp;
 mod measurement;
 mod neulvm;
 mod spike_representations;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -25,12 +28,14 @@ pub use measurement::{Bound, Measurement};
 use crate::plot::Chart;
 
 /// How to run an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Decides every random choice.
     pub seed: u64,
     /// A smaller problem that takes a second or less, with bounds of its own.
     pub quick: bool,
+    /// Folder with data sets; MNIST is in its folder `mnist`. The quick forms need none.
+    pub data: Option<PathBuf>,
 }
 
 /// What an experiment found.
@@ -65,7 +70,7 @@ impl Experiment {
     /// Runs it.
     ///
     /// # Errors
-    /// If the computation breaks down. A missed bound is no error.
+    /// If the computation breaks down, or data that it needs is missing. A missed bound is no error.
     pub fn run(&self, settings: &Settings) -> Result<Outcome> {
         (self.run)(settings)
     }
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn the_quick_forms_hold_their_bounds_and_can_be_drawn() {
         for experiment in EXPERIMENTS {
-            let outcome = experiment.run(&Settings { seed: 1, quick: true }).unwrap();
+            let outcome = experiment.run(&Settings { seed: 1, quick: true, data: None }).unwrap();
             assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
             crate::plot::column_to_svg(&outcome.charts).unwrap();
         }
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn a_seed_fixes_the_outcome() {
         let dendrites = Experiment::find("dendrites").unwrap();
-        let run = |seed| dendrites.run(&Settings { seed, quick: true }).unwrap().measurements;
+        let run = |seed| dendrites.run(&Settings { seed, quick: true, data: None }).unwrap().measurements;
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
     }
