@@ -8,6 +8,7 @@
 
 mod activation;
 mod composed;
+mod event_gru_scan;
 mod information;
 mod kernel;
 mod leaky_scan;
@@ -20,6 +21,7 @@ mod spike;
 mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
+pub use event_gru_scan::{event_gru_scan, event_gru_states, gru_scan};
 pub use information::information;
 pub use leaky_scan::leaky_scan;
 pub use lif_scan::lif_scan;
