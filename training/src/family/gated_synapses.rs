@@ -197,7 +197,7 @@ impl Network {
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt() / trials.len() as f64;
             let scale = 1.0 / trials.len() as f64 / norm.max(1.0);
             gradient.iter_mut().for_each(|g| *g *= scale);
-            adam.set_rate(rate * 0.1f64.powf(step as f64 / steps as f64));
+            adam.rate = rate * 0.1f64.powf(step as f64 / steps as f64);
             adam.step(&mut self.parameters, &gradient);
         }
     }

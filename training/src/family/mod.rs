@@ -5,9 +5,13 @@
 //! one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a row for
 //! each.
 //!
-//! Models of single spikes and continuous time run on the [`engine`], on plain slices.
+//! Models of single spikes and continuous time run on the [`engine`], on plain slices. Those that learn from batches of
+//! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the step.
 
 pub mod engine;
+pub mod learning_rule;
+pub mod optimizer;
+pub mod variables;
 
 mod balanced_learning;
 mod coding_energy;

@@ -1,12 +1,16 @@
 //! Adam (Kingma & Ba 2015) on a plain slice of parameters.
 
 /// The optimiser with its moments.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Adam {
-    rate: f64,
-    steps: i32,
-    first: Vec<f64>,
-    second: Vec<f64>,
+    /// Learning rate.
+    pub rate: f64,
+    /// Steps done.
+    pub steps: i32,
+    /// Running mean of the gradient.
+    pub first: Vec<f64>,
+    /// Running mean of its square.
+    pub second: Vec<f64>,
 }
 
 impl Adam {
@@ -15,16 +19,11 @@ impl Adam {
         Self { rate, steps: 0, first: vec![0.0; parameters], second: vec![0.0; parameters] }
     }
 
-    /// Changes the learning rate.
-    pub fn set_rate(&mut self, rate: f64) {
-        self.rate = rate;
-    }
-
     /// One step against the gradient.
     pub fn step(&mut self, parameters: &mut [f64], gradient: &[f64]) {
         const BETA1: f64 = 0.9;
         const BETA2: f64 = 0.999;
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
         let rate = self.rate * (1.0 - BETA2.powi(self.steps)).sqrt() / (1.0 - BETA1.powi(self.steps));
         let moments = self.first.iter_mut().zip(&mut self.second);
         for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
