@@ -11,6 +11,7 @@ mod event_gru;
 mod gated;
 mod leaky;
 mod lif;
+mod liquid;
 mod threshold;
 
 pub use adaptive_exponential::{AdaptiveExponential, AdaptiveExponentialState};
@@ -22,6 +23,7 @@ pub use gated::GatedSynapse;
 pub use leaky::LeakyIntegrator;
 pub(crate) use leaky::gain as leaky_gain;
 pub use lif::{Lif, LifState, Reset};
+pub use liquid::liquid_step;
 pub use threshold::ThresholdNeuron;
 
 /// Decay factor exp(−Δt/τ) of a process with time constant τ, both in the same unit.
