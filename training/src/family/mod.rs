@@ -14,11 +14,18 @@ pub mod optimizer;
 pub mod variables;
 
 mod balanced_learning;
+mod classification;
 mod coding_energy;
+mod cross_entropy;
+mod deep_rewiring;
 mod dendrites;
+mod encoders;
+mod event_gru;
+mod forward_propagation;
 mod gated_synapses;
 mod images;
 mod inhibitory_stdp;
+mod initialisation;
 mod measurement;
 mod neulvm;
 mod spike_representations;
@@ -89,7 +96,12 @@ impl Experiment {
 pub const EXPERIMENTS: &[Experiment] = &[
     balanced_learning::EXPERIMENT,
     coding_energy::EXPERIMENT,
+    cross_entropy::EXPERIMENT,
+    deep_rewiring::EXPERIMENT,
     dendrites::EXPERIMENT,
+    event_gru::EXPERIMENT,
+    initialisation::EXPERIMENT,
+    forward_propagation::EXPERIMENT,
     gated_synapses::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
     neulvm::EXPERIMENT,
