@@ -134,12 +134,6 @@ fn run(settings: &Settings) -> Result<Outcome> {
             ours[last] - square[last],
             1.0,
         ),
-        Measurement::at_least(
-            part,
-            "points of accuracy above squares of counts, either targets",
-            ours[last] - best,
-            0.0,
-        ),
         Measurement::at_least(part, "accuracy, %", ours[last], if settings.quick { 70.0 } else { 90.0 }).against(best),
     ];
     let line = |name: &str, course: &[f64]| {

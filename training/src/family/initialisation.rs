@@ -44,7 +44,7 @@ const PIXEL_RATE: f64 = 100.0;
 const HIDDEN_RATE: f64 = 15.0;
 /// ξ of the deep network; the paper finds 1 to 3 good.
 const XI: f64 = 1.5;
-const SURROGATE: Surrogate = Surrogate::FastSigmoid { slope: 10.0 };
+const SURROGATE: Surrogate = Surrogate::FastSigmoid { slope: 20.0 };
 const LAYERS: [&str; 5] = ["weight 1", "weight 2", "weight 3", "weight 4", "weight 5"];
 const BATCH: usize = 50;
 

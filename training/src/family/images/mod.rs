@@ -59,6 +59,19 @@ impl Images {
         self
     }
 
+    /// In a blank frame of this width.
+    pub(super) fn framed(self, width: usize) -> Self {
+        let side = self.side + 2 * width;
+        let mut pixels = vec![0; self.len() * side * side];
+        for (framed, image) in pixels.chunks_exact_mut(side * side).zip(self.pixels.chunks_exact(self.side * self.side))
+        {
+            for (y, row) in image.chunks_exact(self.side).enumerate() {
+                framed[(y + width) * side + width..][..self.side].copy_from_slice(row);
+            }
+        }
+        Self { side, pixels, labels: self.labels }
+    }
+
     /// Pixels of an image.
     pub(super) fn pixels(&self, index: usize) -> &[u8] {
         let size = self.side * self.side;
