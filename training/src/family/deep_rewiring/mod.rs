@@ -27,7 +27,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-const WALK: Walk = Walk { rate: 0.05, l1: 1e-2, temperature: 1e-9 };
+/// The l1 norm takes a connection without gradient away within an epoch or two; a new one that finds no gradient, at once.
+const L1: f64 = 0.06;
+const TEMPERATURE: f64 = 1e-4;
 
 /// A network that gives scores for images.
 trait Network {
@@ -174,11 +176,14 @@ impl Trial<'_> {
                 self.train(network, masked, |masked, rate| masked.inner().set_rate(rate)).map(|c| c.0)
             }
             Wiring::Rewired(formation) => {
-                let inner = DeepRewiring::new(optimizer, variables, self.connectivity, WALK, formation, random)?;
+                let walk = Walk { rate: self.rate, l1: L1, temperature: TEMPERATURE };
+                let inner = DeepRewiring::new(optimizer, variables, self.connectivity, walk, formation, random)?;
                 let first = inner.mask();
                 let counted = Counted { inner, deviation: 0 };
-                let (mut course, counted) =
-                    self.train(network, counted, |counted, rate| counted.inner.inner().set_rate(rate))?;
+                let (mut course, counted) = self.train(network, counted, |counted, rate| {
+                    counted.inner.inner().set_rate(rate);
+                    counted.inner.set_rate(rate);
+                })?;
                 let last = counted.inner.mask();
                 let active = last.iter().filter(|active| **active).count() as f64;
                 let renewed = first.iter().zip(&last).filter(|(before, now)| **now && !**before).count();
@@ -235,7 +240,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let shares = if quick { [0.05, 0.2, 0.5] } else { [0.01, 0.03, 0.3] };
     let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
     let epochs = if quick { 8 } else { 3 };
-    let (batch, rate) = if quick { (20, 2e-2) } else { (200, 5e-3) };
+    let (batch, rate) = if quick { (20, 2e-2) } else { (64, 5e-3) };
     let trial = Trial { split: &split, epochs, batch, rate, connectivity: &connectivity, seed };
     let network = |shares: &[f64]| Perceptron::new(&sizes, shares, &mut Random::new(seed, 12));
     let feedforward = Comparison {

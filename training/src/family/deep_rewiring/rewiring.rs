@@ -22,12 +22,19 @@ const BIRTH: f64 = 1e-12;
 /// The random walk of the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Walk {
-    /// Learning rate η of walk and l1 norm; the optimiser has its own.
+    /// Learning rate η of noise and l1 norm; the optimiser has its own.
     pub(super) rate: f64,
     /// Strength of the l1 norm.
     pub(super) l1: f64,
     /// Temperature T.
     pub(super) temperature: f64,
+}
+
+impl Walk {
+    /// Where dormant parameters stop in the soft form, for this share of active ones.
+    fn floor(self, share: f64) -> f64 {
+        -(1.0 - share) * self.temperature / (share * self.l1)
+    }
 }
 
 /// Which connections form when some are lost.
@@ -80,7 +87,11 @@ impl<O: Optimize> DeepRewiring<O> {
             let connections = (share * weights.len() as f64).round() as usize;
             let mut order: Vec<usize> = (0..weights.len()).collect();
             random.shuffle(&mut order);
-            let mut theta = vec![0.0; weights.len()];
+            let mut theta = match formation {
+                Formation::Constant => vec![0.0; weights.len()],
+                // As they are distributed after a long walk.
+                Formation::Soft => weights.iter().map(|_| walk.floor(*share) * random.uniform()).collect(),
+            };
             for &k in &order[..connections] {
                 theta[k] = weights[k].abs().max(BIRTH);
             }
@@ -96,6 +107,11 @@ impl<O: Optimize> DeepRewiring<O> {
     /// The optimiser that is wrapped.
     pub(super) fn inner(&mut self) -> &mut O {
         &mut self.inner
+    }
+
+    /// Changes the learning rate of the walk.
+    pub(super) fn set_rate(&mut self, rate: f64) {
+        self.walk.rate = rate;
     }
 
     /// Active connections of each sparse variable, and how many were asked for.
@@ -150,7 +166,7 @@ impl Matrix {
         let Walk { rate, l1, temperature } = walk;
         let noise = (2.0 * rate * temperature).sqrt();
         let share = self.connections as f64 / self.theta.len().max(1) as f64;
-        let floor = -(1.0 - share) * temperature / (share * l1);
+        let floor = walk.floor(share);
         for (theta, &before) in self.theta.iter_mut().zip(before) {
             if before > 0.0 {
                 *theta += noise * random.normal() - rate * l1;
