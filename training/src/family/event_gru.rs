@@ -31,7 +31,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 
 const BATCH: usize = 64;
 /// Half-width of the surrogate gradient, 1/ε in the paper, where ε is from 1 to 3.6.
-const WIDTH: f64 = 0.45;
+const WIDTH: f64 = 0.4;
 const SURROGATE: Surrogate = Surrogate::Triangular { height: 0.7, width: WIDTH };
 const TRACE_DECAY: f64 = 0.9;
 
@@ -145,12 +145,7 @@ fn times(network: &Network, images: &Images) -> Result<Vec<(f64, f64)>> {
 fn run(settings: &Settings) -> Result<Outcome> {
     let seed = settings.seed;
     let quick = settings.quick;
-    let split = if quick {
-        Split::drawn(1000, 500, 12, seed)
-    } else {
-        let Split { train, test } = Split::mnist(settings)?;
-        Split { train: train.truncated(30_000), test }
-    };
+    let split = if quick { Split::drawn(1000, 500, 12, seed) } else { Split::mnist(settings)? };
     let Split { train, test } = &split;
     let (units, epochs, batch, rate) = if quick { (32, 5, 20, 2e-2) } else { (128, 2, BATCH, 3e-3) };
     let course = |events: bool| -> Result<(Network, Vec<f64>)> {
