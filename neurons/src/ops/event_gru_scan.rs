@@ -248,7 +248,8 @@ impl Kernel3 for Gradient {
                     state_before: &states_before[row * units..][..units],
                     state: &states[row * units..][..units],
                 };
-                step.adjoint(
+                adjoint(
+                    &step,
                     &by_output[unit.clone()],
                     &mut by_state[unit],
                     &mut by_input[row * width..][..width],
@@ -278,21 +279,8 @@ struct Step<'a, T> {
     state: &'a [T],
 }
 
-impl<T: Real> Step<'_, T> {
-    /// With ψ the surrogate at c⁻ − ϑ: ∂y/∂c⁻ = o + c⁻·ψ and ∂c/∂c⁻ = 1 − ϑ·ψ; by the threshold, −c⁻·ψ and ϑ·ψ − o.
-    /// `by_state` is ∂L/∂c of this step at first, and of the one before at last.
-    fn adjoint(
-        &self,
-        by_output: &[T],
-        by_state: &mut [T],
-        by_input: &mut [T],
-        by_drive: &mut [T],
-        by_threshold: &mut [T],
-    ) {
-        adjoint(self, by_output, by_state, by_input, by_drive, by_threshold);
-    }
-}
-
+/// With ψ the surrogate at c⁻ − ϑ: ∂y/∂c⁻ = o + c⁻·ψ and ∂c/∂c⁻ = 1 − ϑ·ψ; by the threshold, −c⁻·ψ and ϑ·ψ − o.
+/// `by_state` is ∂L/∂c of this step at first, and of the one before at last.
 #[multiversion::multiversion(targets = "simd")]
 fn adjoint<T: Real>(
     step: &Step<'_, T>,
