@@ -33,7 +33,7 @@ fn run_one(args: &FamilyRunArgs) -> Result<()> {
         bail!("there is no experiment '{}'; the names are {}", args.name, names.join(", "));
     };
     let start = Instant::now();
-    let outcome = experiment.run(&Settings { seed: args.seed, quick: args.quick })?;
+    let outcome = experiment.run(&Settings { seed: args.seed, quick: args.quick, data: args.data.clone() })?;
     let seconds = start.elapsed().as_secs_f64();
     if let Some(path) = &args.plot {
         draw(path, &outcome).with_context(|| path.display().to_string())?;

@@ -38,3 +38,12 @@ fn an_unknown_name_is_refused_with_the_names_that_there_are() {
     let message = fail(&mut spiccato("family run perceptron"), 1);
     assert!(message.contains("perceptron") && message.contains("coding-energy"), "{message}");
 }
+
+#[test]
+fn an_experiment_without_its_data_says_how_to_get_them() {
+    let message = fail(&mut spiccato("family run cross-entropy-loss"), 1);
+    assert!(message.contains("scripts/fetch_mnist.sh") && message.contains("--data"), "{message}");
+    let folder = Folder::new();
+    let message = fail(spiccato("family run cross-entropy-loss --data").arg(folder.file("")), 1);
+    assert!(message.contains("train-images-idx3-ubyte"), "{message}");
+}

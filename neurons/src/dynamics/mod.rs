@@ -8,10 +8,12 @@ mod adaptive_lif;
 mod adaptive_threshold;
 mod dendrite;
 mod escape;
+mod event_gru;
 mod gated;
 mod leaky;
 mod lif;
 mod population;
+mod liquid;
 mod threshold;
 
 pub use adaptive_exponential::{AdaptiveExponential, AdaptiveExponentialState};
@@ -19,11 +21,13 @@ pub use adaptive_lif::{AdaptiveLif, AdaptiveLifState, PseudoDerivative, Step, Th
 pub use adaptive_threshold::AdaptiveThreshold;
 pub use dendrite::{Compartment, DendriticSpike, coupling};
 pub use escape::EscapeNoise;
+pub use event_gru::{Gates, event};
 pub use gated::GatedSynapse;
 pub use leaky::LeakyIntegrator;
 pub(crate) use leaky::gain as leaky_gain;
 pub use lif::{Lif, LifState, Reset};
 pub use population::Population;
+pub use liquid::liquid_step;
 pub use threshold::ThresholdNeuron;
 
 /// Decay factor exp(−Δt/τ) of a process with time constant τ, both in the same unit.

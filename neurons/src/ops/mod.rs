@@ -8,11 +8,13 @@
 
 mod activation;
 mod composed;
+mod event_gru_scan;
 mod information;
 mod kernel;
 mod leaky_scan;
 mod lif_scan;
 mod linear;
+mod liquid_scan;
 mod lookup;
 mod matrix;
 mod norm;
@@ -21,10 +23,12 @@ mod spike;
 mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
+pub use event_gru_scan::{event_gru_scan, event_gru_states, gru_scan};
 pub use information::information;
 pub use leaky_scan::leaky_scan;
 pub use lif_scan::lif_scan;
 pub use linear::linear;
+pub use liquid_scan::{LiquidWeights, liquid_scan};
 pub use lookup::lookup;
 pub use matrix::{Matrix, multiply};
 pub use norm::rms_norm;

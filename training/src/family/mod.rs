@@ -20,15 +20,25 @@ pub mod variables;
 
 mod balanced_learning;
 mod batched_eprop;
+mod classification;
 mod coding_energy;
+mod cross_entropy;
+mod deep_rewiring;
 mod dendrites;
 mod eprop;
+mod event_gru;
+mod forward_propagation;
 mod gated_synapses;
+mod image_encoders;
+mod images;
 mod inhibitory_stdp;
+mod initialisation;
 mod lsnn;
 mod measurement;
 mod neulvm;
 mod spike_representations;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -37,12 +47,14 @@ pub use measurement::{Bound, Measurement};
 use crate::plot::Chart;
 
 /// How to run an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Decides every random choice.
     pub seed: u64,
     /// A smaller problem that takes a second or less, with bounds of its own.
     pub quick: bool,
+    /// Folder with data sets; MNIST is in its folder `mnist`. The quick forms need none.
+    pub data: Option<PathBuf>,
 }
 
 /// What an experiment found.
@@ -77,7 +89,7 @@ impl Experiment {
     /// Runs it.
     ///
     /// # Errors
-    /// If the computation breaks down. A missed bound is no error.
+    /// If the computation breaks down, or data that it needs is missing. A missed bound is no error.
     pub fn run(&self, settings: &Settings) -> Result<Outcome> {
         (self.run)(settings)
     }
@@ -93,8 +105,13 @@ pub const EXPERIMENTS: &[Experiment] = &[
     balanced_learning::EXPERIMENT,
     batched_eprop::EXPERIMENT,
     coding_energy::EXPERIMENT,
+    cross_entropy::EXPERIMENT,
+    deep_rewiring::EXPERIMENT,
     dendrites::EXPERIMENT,
     eprop::EXPERIMENT,
+    event_gru::EXPERIMENT,
+    initialisation::EXPERIMENT,
+    forward_propagation::EXPERIMENT,
     gated_synapses::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
@@ -114,7 +131,7 @@ mod tests {
     #[test]
     fn the_quick_forms_hold_their_bounds_and_can_be_drawn() {
         for experiment in EXPERIMENTS {
-            let outcome = experiment.run(&Settings { seed: 1, quick: true }).unwrap();
+            let outcome = experiment.run(&Settings { seed: 1, quick: true, data: None }).unwrap();
             assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
             crate::plot::column_to_svg(&outcome.charts).unwrap();
         }
@@ -123,7 +140,7 @@ mod tests {
     #[test]
     fn a_seed_fixes_the_outcome() {
         let dendrites = Experiment::find("dendrites").unwrap();
-        let run = |seed| dendrites.run(&Settings { seed, quick: true }).unwrap().measurements;
+        let run = |seed| dendrites.run(&Settings { seed, quick: true, data: None }).unwrap().measurements;
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
     }

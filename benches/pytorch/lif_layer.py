@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""The layer that libraries for spiking networks publish, ours beside snnTorch and Norse, on one thread of one machine.
+
+    python3 -m venv venv && venv/bin/pip install torch snntorch norse
+    cargo bench -p spiccato-neurons --bench lif_layer --no-run
+    venv/bin/python benches/pytorch/lif_layer.py 512 1024 2048 4096
+
+Linear(n, n) and leaky integrate-and-fire neurons, batch 16, 500 steps, normal input, loss = sum of the spikes, single
+precision, forward and backward pass. For each size and library one process: seconds of the whole, seconds of the neurons
+alone, each the best of some passes, and peak memory in MB. The matrix product is done for all steps at once everywhere.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+
+BATCH, STEPS = 16, 500
+
+
+def best(n, run):
+    times = []
+    for _ in range(max(2, min(5, 4096 // n))):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def measure(library, n):
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    if library == "snntorch":
+        import snntorch
+        from snntorch import surrogate
+
+        cell = snntorch.Leaky(beta=0.9, threshold=1.0, spike_grad=surrogate.fast_sigmoid(slope=25))
+
+        def neurons(current):
+            membrane, spikes = cell.init_leaky(), []
+            for step in current:
+                spike, membrane = cell(step, membrane)
+                spikes.append(spike)
+            return torch.stack(spikes)
+    else:
+        import norse.torch as norse
+
+        cell = norse.LIFBox(norse.LIFBoxParameters(tau_mem_inv=torch.tensor(100.0)), dt=0.001)
+
+        def neurons(current):
+            state, spikes = None, []
+            for step in current:
+                spike, state = cell(step, state)
+                spikes.append(spike)
+            return torch.stack(spikes)
+
+    layer = torch.nn.Linear(n, n)
+    x = torch.randn(STEPS, BATCH, n)
+
+    def whole():
+        layer.zero_grad()
+        neurons(layer(x)).sum().backward()
+
+    current = layer(x).detach().requires_grad_()
+
+    def scan():
+        current.grad = None
+        neurons(current).sum().backward()
+
+    total, alone = best(n, whole), best(n, scan)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+    print(n, f"{total:.4f}", f"{alone:.4f}", peak)
+
+
+def main():
+    if sys.argv[1] in ("snntorch", "norse"):
+        measure(sys.argv[1], int(sys.argv[2]))
+        return
+    ours = ["cargo", "bench", "--quiet", "-p", "spiccato-neurons", "--bench", "lif_layer", "--"]
+    print("| n | library | whole, s | neurons alone, s | peak memory, MB |\n|---|---|---|---|---|")
+    for n in sys.argv[1:]:
+        for name, command in (
+            ("ours", ours),
+            ("snnTorch", [sys.executable, __file__, "snntorch"]),
+            ("Norse", [sys.executable, __file__, "norse"]),
+        ):
+            output = subprocess.run([*command, n], check=True, capture_output=True, text=True).stdout
+            _, whole, alone, peak = output.split()
+            print(f"| {n} | {name} | {whole} | {alone} | {peak} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,396 @@
+//! Gated recurrent units over a whole sequence in one node of the gradient graph, plain (GRU) or event-based (EGRU): the
+//! recurrent product, the gates and backpropagation through time.
+//!
+//! In the event-based form, units without an event cost nothing in the recurrent product: it adds up the weights of the
+//! units that have one.
+
+use candle_core::{Result, Shape, Tensor, bail};
+
+use super::kernel::{Kernel3, View, differentiable3, forward_only3};
+use super::matrix::{Matrix, multiply};
+use crate::dynamics::{Gates, event};
+use crate::{Real, Surrogate};
+
+/// Outputs (batch, time, units) of gated recurrent units for `input` (batch, time, 3·units), what the input and the biases
+/// add to the update gate, the reset gate and the candidate, and `recurrent` weights (units, 3·units).
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn gru_scan(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
+    let threshold = Tensor::zeros(recurrent.dim(0)?, input.dtype(), input.device())?;
+    differentiable3(Scan { events: None }, input, recurrent, &threshold)
+}
+
+/// The same with events: `threshold` (units); the surrogate stands in for the derivative of the event by the state.
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn event_gru_scan(input: &Tensor, recurrent: &Tensor, threshold: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
+    differentiable3(Scan { events: Some(surrogate) }, input, recurrent, threshold)
+}
+
+/// States c⁻ (batch, time, units) of the event-based units, before the event; without gradient.
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn event_gru_states(input: &Tensor, recurrent: &Tensor, threshold: &Tensor) -> Result<Tensor> {
+    forward_only3(States, input, recurrent, threshold)
+}
+
+#[derive(Clone, Copy)]
+struct Scan {
+    /// Surrogate gradient of the events, if there are any.
+    events: Option<Surrogate>,
+}
+
+fn sizes<T>(input: View<'_, T>, recurrent: View<'_, T>, threshold: View<'_, T>) -> Result<(usize, usize, usize)> {
+    let (batch, time, width) = input.sequence()?;
+    let (units, outputs) = recurrent.shape.dims2()?;
+    if outputs != 3 * units || width != outputs || threshold.data.len() != units {
+        bail!(
+            "gated recurrent unit: input {:?}, weights {:?} and threshold {:?} don't fit",
+            input.shape,
+            recurrent.shape,
+            threshold.shape
+        );
+    }
+    Ok((batch, time, units))
+}
+
+impl Kernel3 for Scan {
+    const NAME: &'static str = "gru-scan";
+
+    fn run<T: Real>(
+        &self,
+        input: View<'_, T>,
+        recurrent: View<'_, T>,
+        threshold: View<'_, T>,
+    ) -> Result<(Vec<T>, Shape)> {
+        let (batch, time, units) = sizes(input, recurrent, threshold)?;
+        let threshold = self.events.is_some().then_some(threshold.data);
+        let (output, _) = forward(input.data, recurrent.data, threshold, (batch, time, units));
+        Ok((output, (batch, time, units).into()))
+    }
+
+    fn backward(
+        &self,
+        input: &Tensor,
+        recurrent: &Tensor,
+        threshold: &Tensor,
+        result: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        // One kernel gives all gradients, one after the other.
+        let packed = Tensor::cat(&[input, result, grad], 2)?;
+        let all = forward_only3(Gradient(*self), &packed, recurrent, threshold)?;
+        let (first, second) = (input.elem_count(), recurrent.elem_count());
+        let part = |from, length, like: &Tensor| all.narrow(0, from, length)?.reshape(like.shape());
+        let by_threshold = match self.events {
+            Some(_) => Some(part(first + second, threshold.elem_count(), threshold)?),
+            None => None,
+        };
+        Ok((Some(part(0, first, input)?), Some(part(first, second, recurrent)?), by_threshold))
+    }
+}
+
+struct States;
+
+impl Kernel3 for States {
+    const NAME: &'static str = "gru-states";
+
+    fn run<T: Real>(
+        &self,
+        input: View<'_, T>,
+        recurrent: View<'_, T>,
+        threshold: View<'_, T>,
+    ) -> Result<(Vec<T>, Shape)> {
+        let (batch, time, units) = sizes(input, recurrent, threshold)?;
+        let (_, states) = forward(input.data, recurrent.data, Some(threshold.data), (batch, time, units));
+        Ok((states, (batch, time, units).into()))
+    }
+}
+
+/// Outputs y and states c⁻, each (batch, time, units).
+fn forward<T: Real>(
+    input: &[T],
+    recurrent: &[T],
+    threshold: Option<&[T]>,
+    (batch, time, units): (usize, usize, usize),
+) -> (Vec<T>, Vec<T>) {
+    let width = 3 * units;
+    let mut outputs = vec![T::zero(); batch * time * units];
+    let mut states = outputs.clone();
+    let (mut output, mut state) = (vec![T::zero(); batch * units], vec![T::zero(); batch * units]);
+    let mut drive = vec![T::zero(); batch * width];
+    for t in 0..time {
+        match threshold {
+            Some(_) => {
+                for (drive, output) in drive.chunks_exact_mut(width).zip(output.chunks_exact(units)) {
+                    add_events(drive, output, recurrent);
+                }
+            }
+            None => {
+                let weights = Matrix::new(recurrent, units, width);
+                multiply(&mut drive, false, Matrix::new(&output, batch, units), weights);
+            }
+        }
+        for b in 0..batch {
+            let (row, unit) = (b * time + t, b * units..(b + 1) * units);
+            let before_event = &mut states[row * units..][..units];
+            let (state, output) = (&mut state[unit.clone()], &mut output[unit]);
+            step(&input[row * width..][..width], &drive[b * width..][..width], threshold, state, before_event, output);
+            outputs[row * units..][..units].copy_from_slice(output);
+        }
+    }
+    (outputs, states)
+}
+
+/// `drive` ← output · weights, where only units with an event count.
+#[multiversion::multiversion(targets = "simd")]
+fn add_events<T: Real>(drive: &mut [T], output: &[T], weights: &[T]) {
+    drive.fill(T::zero());
+    for (&y, weights) in output.iter().zip(weights.chunks_exact(drive.len())) {
+        if y != T::zero() {
+            for (d, &w) in drive.iter_mut().zip(weights) {
+                *d += y * w;
+            }
+        }
+    }
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn step<T: Real>(
+    input: &[T],
+    drive: &[T],
+    threshold: Option<&[T]>,
+    state: &mut [T],
+    before_event: &mut [T],
+    output: &mut [T],
+) {
+    let units = state.len();
+    for u in 0..units {
+        before_event[u] = gates(input, drive, units, u).next(state[u]);
+    }
+    match threshold {
+        Some(threshold) => {
+            for u in 0..units {
+                (output[u], state[u]) = event(before_event[u], threshold[u]);
+            }
+        }
+        None => {
+            output.copy_from_slice(before_event);
+            state.copy_from_slice(before_event);
+        }
+    }
+}
+
+#[inline(always)]
+fn gates<T: Real>(input: &[T], drive: &[T], units: usize, u: usize) -> Gates<T> {
+    let at = |row: &[T]| (row[u], row[units + u], row[2 * units + u]);
+    Gates::new(at(input), at(drive))
+}
+
+struct Gradient(Scan);
+
+impl Kernel3 for Gradient {
+    const NAME: &'static str = "gru-scan-gradient";
+
+    /// `packed` holds input, outputs and the gradient of these side by side.
+    fn run<T: Real>(
+        &self,
+        packed: View<'_, T>,
+        recurrent: View<'_, T>,
+        threshold: View<'_, T>,
+    ) -> Result<(Vec<T>, Shape)> {
+        let (batch, time, _) = packed.sequence()?;
+        let (units, width) = recurrent.shape.dims2()?;
+        let rows = batch * time;
+        let columns =
+            |row: usize, from: usize, length: usize| &packed.data[row * (width + 2 * units) + from..][..length];
+
+        // Everything that doesn't wait for the step after: what came from other units, and the states.
+        let mut before = vec![T::zero(); rows * units];
+        for row in (0..rows).filter(|row| row % time > 0) {
+            before[row * units..][..units].copy_from_slice(columns(row - 1, width, units));
+        }
+        let weights = Matrix::new(recurrent.data, units, width);
+        let mut drive = vec![T::zero(); rows * width];
+        multiply(&mut drive, false, Matrix::new(&before, rows, units), weights);
+        let (mut states, mut states_before) = (vec![T::zero(); rows * units], vec![T::zero(); rows * units]);
+        let thresholds = self.0.events.is_some().then_some(threshold.data);
+        for b in 0..batch {
+            let (mut state, mut output) = (vec![T::zero(); units], vec![T::zero(); units]);
+            for row in b * time..(b + 1) * time {
+                states_before[row * units..][..units].copy_from_slice(&state);
+                let states = &mut states[row * units..][..units];
+                let drive = &drive[row * width..][..width];
+                step(columns(row, 0, width), drive, thresholds, &mut state, states, &mut output);
+            }
+        }
+
+        let mut out = vec![T::zero(); rows * width + units * width + units];
+        let (by_input, rest) = out.split_at_mut(rows * width);
+        let (by_weights, by_threshold) = rest.split_at_mut(units * width);
+        let (mut by_output, mut by_state) = (vec![T::zero(); batch * units], vec![T::zero(); batch * units]);
+        let mut by_drive = vec![T::zero(); batch * width];
+        for t in (0..time).rev() {
+            for b in 0..batch {
+                let row = b * time + t;
+                let unit = b * units..(b + 1) * units;
+                for (d, &g) in by_output[unit.clone()].iter_mut().zip(columns(row, width + units, units)) {
+                    *d += g;
+                }
+                let step = Step {
+                    surrogate: self.0.events,
+                    threshold: threshold.data,
+                    input: columns(row, 0, width),
+                    drive: &drive[row * width..][..width],
+                    state_before: &states_before[row * units..][..units],
+                    state: &states[row * units..][..units],
+                };
+                adjoint(
+                    &step,
+                    &by_output[unit.clone()],
+                    &mut by_state[unit],
+                    &mut by_input[row * width..][..width],
+                    &mut by_drive[b * width..][..width],
+                    by_threshold,
+                );
+                drive[row * width..][..width].copy_from_slice(&by_drive[b * width..][..width]);
+            }
+            multiply(&mut by_output, false, Matrix::new(&by_drive, batch, width), weights.transposed());
+        }
+        // What came from other units was last needed at its own step: its gradient has taken its place.
+        let before = Matrix::new(&before, rows, units).transposed();
+        multiply(by_weights, false, before, Matrix::new(&drive, rows, width));
+        let length = out.len();
+        Ok((out, length.into()))
+    }
+}
+
+/// What the adjoint of a step of one item needs to know of it.
+struct Step<'a, T> {
+    surrogate: Option<Surrogate>,
+    threshold: &'a [T],
+    input: &'a [T],
+    drive: &'a [T],
+    /// c of the step before, and c⁻.
+    state_before: &'a [T],
+    state: &'a [T],
+}
+
+/// With ψ the surrogate at c⁻ − ϑ: ∂y/∂c⁻ = o + c⁻·ψ and ∂c/∂c⁻ = 1 − ϑ·ψ; by the threshold, −c⁻·ψ and ϑ·ψ − o.
+/// `by_state` is ∂L/∂c of this step at first, and of the one before at last.
+#[multiversion::multiversion(targets = "simd")]
+fn adjoint<T: Real>(
+    step: &Step<'_, T>,
+    by_output: &[T],
+    by_state: &mut [T],
+    by_input: &mut [T],
+    by_drive: &mut [T],
+    by_threshold: &mut [T],
+) {
+    let (one, units) = (T::one(), by_state.len());
+    let (dz, rest) = by_input.split_at_mut(units);
+    let (dr, dg) = rest.split_at_mut(units);
+    for u in 0..units {
+        let (c, threshold) = (step.state[u], step.threshold[u]);
+        let (spike, psi) = match step.surrogate {
+            Some(surrogate) => {
+                let spike = if c > threshold { one } else { T::zero() };
+                (spike, surrogate.derivative(c - threshold))
+            }
+            None => (one, T::zero()),
+        };
+        let before = step.state_before[u];
+        let Gates { update: z, reset: r, candidate: g } = gates(step.input, step.drive, units, u);
+        by_threshold[u] += by_state[u] * (threshold * psi - spike) - by_output[u] * c * psi;
+        let by_c = by_output[u] * (spike + c * psi) + by_state[u] * (one - threshold * psi);
+        dz[u] = by_c * (before - g) * z * (one - z);
+        dg[u] = by_c * (one - z) * (one - g * g);
+        dr[u] = dg[u] * step.drive[2 * units + u] * r * (one - r);
+        by_drive[u] = dz[u];
+        by_drive[units + u] = dr[u];
+        by_drive[2 * units + u] = dg[u] * r;
+        by_state[u] = by_c * z;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamics::ThresholdNeuron;
+    use crate::gradcheck::{assert_gradients, random};
+    use crate::ops::{sigmoid, spike};
+    use candle_core::Var;
+
+    const SURROGATE: Surrogate = Surrogate::Triangular { height: 0.7, width: 0.5 };
+
+    /// The same units as a graph of one node per operation and step.
+    fn step_by_step(input: &Tensor, recurrent: &Tensor, threshold: &Tensor) -> Result<Tensor> {
+        let (batch, time, width) = input.dims3()?;
+        let units = width / 3;
+        let mut c = Tensor::zeros((batch, units), input.dtype(), input.device())?;
+        let mut y = c.clone();
+        let mut outputs = vec![];
+        for t in 0..time {
+            let (input, drive) = (input.narrow(1, t, 1)?.squeeze(1)?, y.matmul(recurrent)?);
+            let part = |x: &Tensor, i: usize| x.narrow(1, i * units, units);
+            let z = sigmoid(&(part(&input, 0)? + part(&drive, 0)?)?)?;
+            let r = sigmoid(&(part(&input, 1)? + part(&drive, 1)?)?)?;
+            let g = (part(&input, 2)? + (r * part(&drive, 2)?)?)?.tanh()?;
+            c = ((&z * c)? + (z.affine(-1.0, 1.0)? * g)?)?;
+            let o = spike(&c.broadcast_sub(threshold)?, ThresholdNeuron { threshold: 0.0 }, SURROGATE)?;
+            y = (&o * &c)?;
+            c = (c - o.broadcast_mul(threshold)?)?;
+            outputs.push(y.clone());
+        }
+        Tensor::stack(&outputs, 1)
+    }
+
+    fn inputs(time: usize) -> Result<[Tensor; 3]> {
+        let input = (random(&[3, time, 15], 1)? * 2.0)?;
+        Ok([input, random(&[5, 15], 2)?, random(&[5], 3)?.affine(0.1, 0.25)?])
+    }
+
+    #[test]
+    fn events_and_gradients_match_the_step_by_step_graph() -> Result<()> {
+        let variables = inputs(17)?.map(|tensor| Var::from_tensor(&tensor).unwrap());
+        let weight = random(&[3, 17, 5], 4)?;
+        let far = |a: &Tensor, b: &Tensor| (a - b)?.abs()?.max_all()?.to_scalar::<f64>();
+        let fused = event_gru_scan(&variables[0], &variables[1], &variables[2], SURROGATE)?;
+        let graph = step_by_step(&variables[0], &variables[1], &variables[2])?;
+        assert!(far(&fused, &graph)? < 1e-12);
+        let events = fused.ne(0.0)?.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+        assert!((20.0..200.0).contains(&events), "{events} events of 255");
+        let states = event_gru_states(&variables[0], &variables[1], &variables[2])?;
+        let spoken = (&states * states.broadcast_gt(&variables[2])?.to_dtype(candle_core::DType::F64)?)?;
+        assert_eq!(spoken.to_vec3::<f64>()?, fused.to_vec3::<f64>()?);
+
+        let fused = (fused * &weight)?.sum_all()?.backward()?;
+        let graph = (graph * &weight)?.sum_all()?.backward()?;
+        for (i, variable) in variables.iter().enumerate() {
+            let difference = far(fused.get(variable).unwrap(), graph.get(variable).unwrap())?;
+            assert!(difference < 1e-10, "input {i}: {difference}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_of_the_plain_unit() -> Result<()> {
+        for time in [1, 2, 7] {
+            let [input, recurrent, _] = inputs(time)?;
+            assert_gradients(&[input, recurrent], 1e-6, |v| gru_scan(&v[0], &v[1]))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ill_fitting_shapes_are_refused() -> Result<()> {
+        let [input, recurrent, threshold] = inputs(2)?;
+        assert!(event_gru_scan(&input, &recurrent, &random(&[4], 1)?, SURROGATE).is_err());
+        assert!(gru_scan(&input.narrow(2, 0, 14)?, &recurrent).is_err());
+        assert!(event_gru_states(&input, &recurrent.narrow(0, 0, 4)?, &threshold).is_err());
+        Ok(())
+    }
+}

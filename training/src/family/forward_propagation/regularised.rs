@@ -1,0 +1,107 @@
+//! The update of forward propagation through time as a wrapper around any optimiser (Kag & Saligrama 2021).
+//!
+//! A step minimises l(W) + (α/2)·‖W − W̄‖² − ⟨λ, W⟩ by the inner optimiser, then λ ← λ − α·(W − W̄) and
+//! W̄ ← (1 − β)·W̄ + β·W − (β/α)·λ: the running average W̄ holds together what successive parts of a sequence ask for.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+
+use crate::family::learning_rule::Optimize;
+use crate::family::optimizer::clip;
+use crate::family::variables::Variables;
+
+/// An optimiser whose steps stay near a running average.
+pub(super) struct Regularised<O> {
+    inner: O,
+    alpha: f64,
+    beta: f64,
+    /// Largest norm of the gradient.
+    norm: f64,
+    states: BTreeMap<String, State>,
+}
+
+struct State {
+    /// W̄
+    average: Tensor,
+    /// λ
+    multiplier: Tensor,
+}
+
+impl<O: Optimize> Regularised<O> {
+    /// Averages at the variables' values.
+    pub(super) fn new(inner: O, variables: &Variables, alpha: f64, beta: f64, norm: f64) -> Result<Self> {
+        let states = variables.iter().map(|(name, variable)| {
+            let state = State { average: variable.as_detached_tensor().copy()?, multiplier: variable.zeros_like()? };
+            Ok((name.to_owned(), state))
+        });
+        Ok(Self { inner, alpha, beta, norm, states: states.collect::<Result<_>>()? })
+    }
+
+    /// Takes the averages for weights, at the end of an epoch or of all.
+    pub(super) fn settle(&self, variables: &Variables) -> Result<()> {
+        for (name, variable) in variables.iter() {
+            if let Some(state) = self.states.get(name) {
+                variable.set(&state.average)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<O: Optimize> Optimize for Regularised<O> {
+    fn step(&mut self, variables: &Variables, gradients: &GradStore) -> Result<()> {
+        let (alpha, beta) = (self.alpha, self.beta);
+        let mut regularised = GradStore::default();
+        for (name, variable) in variables.iter() {
+            let Some(gradient) = gradients.get(variable) else { continue };
+            let state = self.states.get(name).with_context(|| format!("variable '{name}' is new"))?;
+            let away = (variable.as_detached_tensor() - &state.average)?;
+            regularised.insert(variable, ((gradient + (away * alpha)?)? - &state.multiplier)?);
+        }
+        clip(variables, &mut regularised, self.norm)?;
+        self.inner.step(variables, &regularised)?;
+        for (name, variable) in variables.iter() {
+            let Some(state) = self.states.get_mut(name) else { continue };
+            let weight = variable.as_detached_tensor();
+            state.multiplier = (&state.multiplier - ((&weight - &state.average)? * alpha)?)?;
+            let mixed = ((&state.average * (1.0 - beta))? + (weight * beta)?)?;
+            state.average = (mixed - (&state.multiplier * (beta / alpha))?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::optimizer::{Method, Optimizer};
+    use candle_core::Device;
+
+    #[test]
+    fn two_steps_match_the_formulas_worked_by_hand() -> Result<()> {
+        let mut variables = Variables::default();
+        let w = variables.add("w", &Tensor::new(&[1.0f64], &Device::Cpu)?)?;
+        let inner = Optimizer::new(Method::Sgd { momentum: 0.0 }, 0.1);
+        let mut optimizer = Regularised::new(inner, &variables, 0.5, 0.25, 100.0)?;
+        let value = || -> Result<f64> { Ok(w.to_vec1::<f64>()?[0]) };
+        let mut step = |gradient: f64| -> Result<()> {
+            let mut store = GradStore::default();
+            store.insert(&w, Tensor::new(&[gradient], &Device::Cpu)?);
+            optimizer.step(&variables, &store)
+        };
+        // At the average there is nothing to add: 1 − 0.1·2 = 0.8; then λ = −0.5·(0.8 − 1) = 0.1 and
+        // W̄ = 0.75 + 0.25·0.8 − 0.5·0.1 = 0.9.
+        step(2.0)?;
+        assert!((value()? - 0.8).abs() < 1e-12);
+        // The gradient is −1 + 0.5·(0.8 − 0.9) − 0.1 = −1.15.
+        step(-1.0)?;
+        assert!((value()? - 0.915).abs() < 1e-12);
+        // λ = 0.1 − 0.5·(0.915 − 0.9) = 0.0925; W̄ = 0.75·0.9 + 0.25·0.915 − 0.5·0.0925 = 0.8575.
+        optimizer.settle(&variables)?;
+        assert!((value()? - 0.8575).abs() < 1e-12);
+        Ok(())
+    }
+}
