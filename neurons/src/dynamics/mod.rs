@@ -12,8 +12,8 @@ mod event_gru;
 mod gated;
 mod leaky;
 mod lif;
-mod population;
 mod liquid;
+mod population;
 mod threshold;
 
 pub use adaptive_exponential::{AdaptiveExponential, AdaptiveExponentialState};
@@ -26,8 +26,8 @@ pub use gated::GatedSynapse;
 pub use leaky::LeakyIntegrator;
 pub(crate) use leaky::gain as leaky_gain;
 pub use lif::{Lif, LifState, Reset};
-pub use population::Population;
 pub use liquid::liquid_step;
+pub use population::Population;
 pub use threshold::ThresholdNeuron;
 
 /// Decay factor exp(−Δt/τ) of a process with time constant τ, both in the same unit.

@@ -13,8 +13,8 @@ use spiccato_neurons::dynamics::{Lif, Reset, decay};
 use spiccato_neurons::ops::{leaky_scan, lif_scan, linear};
 
 use super::classification::{accuracy, cross_entropy, train_epoch};
-use super::image_encoders::latency;
 use super::engine::Random;
+use super::image_encoders::latency;
 use super::images::{CLASSES, Images, Split};
 use super::optimizer::{Method, Optimizer};
 use super::variables::Variables;
