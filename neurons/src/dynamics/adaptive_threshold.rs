@@ -44,7 +44,7 @@ impl AdaptiveThreshold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::{AdaptiveLif, AdaptiveLifState, ThresholdNeuron};
+    use crate::dynamics::{AdaptiveLif, AdaptiveLifState, Lif, Reset, Step, ThresholdNeuron};
 
     const FREE: AdaptiveThreshold = AdaptiveThreshold { threshold: 0.3, decay: 0.9, adaptation: 0.0, inhibition: 0.0 };
 
@@ -77,12 +77,15 @@ mod tests {
     #[test]
     fn adaptation_is_that_of_adaptive_neurons() {
         let neurons = AdaptiveThreshold { adaptation: 0.2, ..FREE };
-        let twin = AdaptiveLif { decay: 0.0, threshold: 0.3, adaptation_decay: 0.9, adaptation_strength: 0.2 };
+        let plain = Lif { decay: 0.0, threshold: 0.3, reset: Reset::Subtract };
+        let twin = AdaptiveLif { adaptation_decay: 0.9, adaptation_strength: 0.2, ..plain.into() };
         let (mut activity, mut spikes) = ([0.0; 5], [0.0; 5]);
         let (mut state, mut expected) = (AdaptiveLifState::rest(5), [0.0; 5]);
+        let (mut potential, mut threshold) = ([0.0; 5], [0.0; 5]);
         for step in 0..400 {
             neurons.step(&potentials(step), &mut activity, &mut spikes);
-            twin.step(&potentials(step), &mut state, &mut expected);
+            let out = Step { spikes: &mut expected, potential: &mut potential, threshold: &mut threshold };
+            twin.step(&potentials(step), &mut state, out);
             assert_eq!(spikes, expected);
         }
     }
