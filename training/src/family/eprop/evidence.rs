@@ -86,7 +86,7 @@ impl Task {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let task = Task { cues: 3, interval: 150, delay: 400, answer: 150, neurons: 100, batch: 32, steps: 60 };
+    let task = Task { cues: 3, interval: 150, delay: 400, answer: 150, neurons: 100, batch: 32, steps: 120 };
     let adapting = task.learn(0.03, settings.seed)?;
     let regular = task.learn(0.0, settings.seed)?;
     let last = |errors: &[(f64, f64)]| errors.last().map_or(f64::NAN, |e| e.1);

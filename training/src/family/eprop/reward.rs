@@ -63,7 +63,7 @@ impl OutputError for Trials {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let (delay, neurons, batch, updates) = (300, 60, 12, 250);
+    let (delay, neurons, batch, updates) = (300, 100, 12, 250);
     let whole = learn(settings.seed, delay, neurons, batch, updates, true)?;
     let blind = learn(settings.seed, delay, neurons, batch, updates, false)?;
     let tail = |rewards: &[f64]| {

@@ -102,7 +102,7 @@ impl Task {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let task = Task { shots: 25, length: 12, neurons: 100, batch: 32, steps: 400, rate: 0.005 };
+    let task = Task { shots: 25, length: 12, neurons: 100, batch: 32, steps: 700, rate: 0.005 };
     let mut random = Random::new(settings.seed, 60);
     let half = task.neurons / 2;
     let adaptation_time = (task.shots * task.length) as f64;
