@@ -90,8 +90,8 @@ pub struct Chart {
 pub const SIZE: (u32, u32) = (720, 440);
 
 /// Colours of the series, red, green and blue, in turn: such as colour-blind readers can tell apart (Okabe & Ito 2008),
-/// without the yellow, and three more.
-pub const COLOURS: [(u8, u8, u8); 10] = [
+/// without the yellow, and seven more.
+pub const COLOURS: [(u8, u8, u8); 14] = [
     (0, 114, 178),
     (213, 94, 0),
     (0, 158, 115),
@@ -102,6 +102,10 @@ pub const COLOURS: [(u8, u8, u8); 10] = [
     (126, 87, 194),
     (141, 110, 66),
     (150, 150, 150),
+    (190, 30, 70),
+    (130, 140, 20),
+    (110, 205, 180),
+    (90, 40, 30),
 ];
 
 impl Chart {
