@@ -1,8 +1,8 @@
 //! A recurrent network of adapting and regular integrate-and-fire neurons with a leaky readout (LSNN, Bellec et al.
 //! 2018), its targets, and backpropagation through time for it.
 //!
-//! y[t] = F[t]·W + b with F[t] = κ·F[t−1] + q·z[t], z the spikes and q = 1 or 1 − κ. Losses are sums over steps of a
-//! function of y[t], so that one description of the task, an [`OutputError`], serves rules that go forwards in time as
+//! y\[t\] = F\[t\]·W + b with F\[t\] = κ·F\[t−1\] + q·z\[t\], z the spikes and q = 1 or 1 − κ. Losses are sums over steps of a
+//! function of y\[t\], so that one description of the task, an [`OutputError`], serves rules that go forwards in time as
 //! well as backpropagation.
 
 use anyhow::Result;

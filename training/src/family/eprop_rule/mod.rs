@@ -1,9 +1,9 @@
 //! e-prop (Bellec et al. 2020): learning signals that are broadcast to the neurons meet eligibility traces that every
 //! synapse keeps forwards in time. Memory doesn't grow with the length of the sequence.
 //!
-//! With ψ = ∂z/∂v, φ = ∂z/∂a and the presynaptic trace ε, the eligibility of a synapse is e[t] = ψ[t]·ε[t] + φ[t]·A[t],
-//! where A[t+1] = ρ·A[t] + h·e[t] goes through the adaptation; its filtered form E[t] = κ·E[t−1] + q·e[t] meets the
-//! learning signal L[t] = Σ B·(error of the outputs). The gradient is Σ L[t]·E[t].
+//! With ψ = ∂z/∂v, φ = ∂z/∂a and the presynaptic trace ε, the eligibility of a synapse is e\[t\] = ψ\[t\]·ε\[t\] + φ\[t\]·A\[t\],
+//! where A\[t+1\] = ρ·A\[t\] + h·e\[t\] goes through the adaptation; its filtered form E\[t\] = κ·E\[t−1\] + q·e\[t\] meets the
+//! learning signal L\[t\] = Σ B·(error of the outputs). The gradient is Σ L\[t\]·E\[t\].
 //!
 //! Traces are linear in the presynaptic ones, with factors that depend on the postsynaptic neuron only. So a stretch of
 //! steps can be taken at once: factors by recursion over its steps for every neuron, then one matrix product for the
