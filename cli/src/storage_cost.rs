@@ -9,9 +9,10 @@ use spiccato::network::Model;
 /// Time after which a measurement of speed is not repeated any more.
 const LONG_ENOUGH: Duration = Duration::from_millis(60);
 
-/// Every storage method: those that need no model, and the range coder if the model has a prior.
+/// Every storage method: those that need no model, those of them that files are written with at Zstandard's slow level,
+/// and the range coder if the model has a prior.
 pub(crate) fn methods(model: Option<&Model>, quality: u16) -> Methods {
-    let mut methods = Methods::all();
+    let mut methods = Methods::all().with(Methods::small());
     if let Some(range_coder) = model.and_then(|model| model.range_coder(quality)) {
         methods.push(range_coder);
     }

@@ -135,11 +135,11 @@ fn print_costs(recording: &Recording<'_>, costs: &[StorageCost]) -> Result<()> {
     let best = costs.first().map_or(0.0, |cost| cost.bytes as f64);
     let sizes = |name: &str, bytes: f64| {
         let (kbps, per_event) = (recording.kbps(8.0 * bytes), ratio(8.0 * bytes, events));
-        format!("{name:<17}{bytes:>10.0}{kbps:>10.3}{per_event:>13.2}{:>10.3}", ratio(bytes, best))
+        format!("{name:<20}{bytes:>10.0}{kbps:>10.3}{per_event:>13.2}{:>10.3}", ratio(bytes, best))
     };
     print_line(format_args!("{events:.0} events in {seconds:.1} s"))?;
     print_line(format_args!(
-        "{:<17}{:>10}{:>10}{:>13}{:>10}{:>11}{:>11}",
+        "{:<20}{:>10}{:>10}{:>13}{:>10}{:>11}{:>11}",
         "method", "bytes", "kbit/s", "bits/event", "to best", "encode x", "decode x"
     ))?;
     for cost in costs {

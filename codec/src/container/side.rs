@@ -61,7 +61,7 @@ impl SideParameters {
     /// Coding and bytes, whichever coding is the shorter.
     pub(super) fn encode(&self) -> Result<(u8, Vec<u8>)> {
         let differences: Vec<u8> = self.columns().flatten().collect();
-        let compressed = zstandard::compress(&differences)?;
+        let compressed = zstandard::compress(&differences, zstandard::SMALLEST_LEVEL)?;
         let mut coded = Vec::new();
         let mut bits = BitWriter::new(&mut coded);
         for column in self.columns() {

@@ -3,6 +3,7 @@
 //! A method's number is part of the format (`format-spec.md`, "Event methods"): families have even numbers, and the
 //! odd number after each is the same bytes through Zstandard.
 
+use super::zstandard::{FAST_LEVEL, SMALLEST_LEVEL};
 use super::{Coo, Csr, Dense, EliasFano, EventMatrix, Rice, Runs, Zstandard};
 use crate::{Error, Result};
 
@@ -40,32 +41,32 @@ impl Methods {
         Self(methods)
     }
 
-    /// Every method that needs no model.
+    /// Every method that needs no model, at a speed of thousands of times real time.
     pub fn all() -> Self {
         Self(vec![
             Box::new(Dense),
-            Box::new(Zstandard::new(Dense, "dense+zstd")),
+            Box::new(Zstandard::new(Dense, "dense+zstd", FAST_LEVEL)),
             Box::new(Coo),
-            Box::new(Zstandard::new(Coo, "coo+zstd")),
+            Box::new(Zstandard::new(Coo, "coo+zstd", FAST_LEVEL)),
             Box::new(Csr),
-            Box::new(Zstandard::new(Csr, "csr+zstd")),
+            Box::new(Zstandard::new(Csr, "csr+zstd", FAST_LEVEL)),
             Box::new(Runs::PerNeuron),
-            Box::new(Zstandard::new(Runs::PerNeuron, "neuron-runs+zstd")),
+            Box::new(Zstandard::new(Runs::PerNeuron, "neuron-runs+zstd", FAST_LEVEL)),
             Box::new(Runs::PerFrame),
-            Box::new(Zstandard::new(Runs::PerFrame, "frame-runs+zstd")),
+            Box::new(Zstandard::new(Runs::PerFrame, "frame-runs+zstd", FAST_LEVEL)),
             Box::new(Rice),
-            Box::new(Zstandard::new(Rice, "rice+zstd")),
+            Box::new(Zstandard::new(Rice, "rice+zstd", FAST_LEVEL)),
             Box::new(EliasFano),
-            Box::new(Zstandard::new(EliasFano, "elias-fano+zstd")),
+            Box::new(Zstandard::new(EliasFano, "elias-fano+zstd", FAST_LEVEL)),
         ])
     }
 
-    /// The methods worth trying for a small file without a model: on bursts of events one of them is the smallest at
+    /// The methods worth trying for a small file without a model, whatever time Zstandard takes: on bursts of events one of them is the smallest at
     /// any density.
     pub fn small() -> Self {
         Self(vec![
-            Box::new(Zstandard::new(Csr, "csr+zstd")),
-            Box::new(Zstandard::new(Runs::PerNeuron, "neuron-runs+zstd")),
+            Box::new(Zstandard::new(Csr, "csr+zstd-19", SMALLEST_LEVEL)),
+            Box::new(Zstandard::new(Runs::PerNeuron, "neuron-runs+zstd-19", SMALLEST_LEVEL)),
             Box::new(Rice),
         ])
     }
@@ -73,6 +74,16 @@ impl Methods {
     /// Only those methods that `keep` says.
     pub fn filter(mut self, keep: impl Fn(&dyn Storage) -> bool) -> Self {
         self.0.retain(|method| keep(method.as_ref()));
+        self
+    }
+
+    /// Also those of the other set whose names are not in this one; of equal numbers, the first is found.
+    pub fn with(mut self, other: Self) -> Self {
+        for method in other.0 {
+            if self.iter().all(|own| own.name() != method.name()) {
+                self.0.push(method);
+            }
+        }
         self
     }
 

@@ -8,19 +8,24 @@ use zstd::zstd_safe;
 
 /// The magic number that stored frames go without.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Compression level: payloads are a few kilobytes, so the time does not matter.
-const LEVEL: i32 = 19;
+/// Compression level that keeps up with the methods before it.
+pub(crate) const FAST_LEVEL: i32 = 5;
+
+/// Compression level for the fewest bytes; payloads are a few kilobytes, so that its time does not matter to a file.
+pub(crate) const SMALLEST_LEVEL: i32 = 19;
 
 /// Another method's bytes through Zstandard.
 pub struct Zstandard<S> {
     inner: S,
     name: &'static str,
+    level: i32,
 }
 
 impl<S: Storage> Zstandard<S> {
-    /// Wraps a method; the name is the inner one's with `+zstd`.
-    pub fn new(inner: S, name: &'static str) -> Self {
-        Self { inner, name }
+    /// Wraps a method; the name is the inner one's with `+zstd`. The level is the writer's business: readers need not
+    /// know it.
+    pub fn new(inner: S, name: &'static str, level: i32) -> Self {
+        Self { inner, name, level }
     }
 }
 
@@ -36,7 +41,7 @@ impl<S: Storage> Storage for Zstandard<S> {
     fn encode(&self, events: &EventMatrix, out: &mut Vec<u8>) -> Result<()> {
         let mut bytes = Vec::new();
         self.inner.encode(events, &mut bytes)?;
-        out.extend(compress(&bytes)?);
+        out.extend(compress(&bytes, self.level)?);
         Ok(())
     }
 
@@ -48,8 +53,8 @@ impl<S: Storage> Storage for Zstandard<S> {
 }
 
 /// One Zstandard frame of `bytes`, without magic number.
-pub(crate) fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut frame = zstd::bulk::compress(bytes, LEVEL)?;
+pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
+    let mut frame = zstd::bulk::compress(bytes, level)?;
     if !frame.starts_with(&MAGIC) {
         return Err(Error::Unsupported("zstd: the library makes frames of another format".into()));
     }
@@ -81,19 +86,19 @@ mod tests {
     #[test]
     fn a_frame_comes_back_within_the_limit_only() {
         let bytes: Vec<u8> = (0..1000u32).map(|i| ((i * i) >> 7) as u8).collect();
-        let frame = compress(&bytes).unwrap();
+        let frame = compress(&bytes, SMALLEST_LEVEL).unwrap();
         assert_eq!(decompress(&frame, 1000).unwrap(), bytes);
         assert!(matches!(decompress(&frame, 999), Err(Error::Limit(_))));
         assert!(decompress(&[&frame[..], &[0]].concat(), 1000).is_err(), "a byte too many");
         assert!(decompress(&[&frame[..], &MAGIC, &frame].concat(), 2000).is_err(), "two frames");
         assert!(decompress(&frame[..frame.len() - 1], 1000).is_err(), "a byte too few");
         assert!(decompress(&[], 1000).is_err());
-        assert_eq!(decompress(&compress(&[]).unwrap(), 0).unwrap(), [0u8; 0]);
+        assert_eq!(decompress(&compress(&[], SMALLEST_LEVEL).unwrap(), 0).unwrap(), [0u8; 0]);
     }
 
     #[test]
     fn a_bomb_is_refused_by_its_header() {
-        let bomb = compress(&vec![0; 1 << 26]).unwrap();
+        let bomb = compress(&vec![0; 1 << 26], FAST_LEVEL).unwrap();
         assert!(bomb.len() < 1 << 14);
         assert!(matches!(decompress(&bomb, 1 << 20), Err(Error::Limit(_))));
     }
