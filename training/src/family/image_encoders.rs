@@ -39,6 +39,30 @@ pub(super) fn poisson(
     })
 }
 
+/// Threshold crossing: pixels are read one a step, and grey values in between the extremes are thresholds. Inputs fire when
+/// the value of the pixel before was below theirs and the pixel's is not; as many others, after them, when it was not and
+/// is: (batch, pixels, 2·thresholds). Before the first pixel the value is 0.
+pub(super) fn threshold_crossing(images: &Images, indices: &[usize], thresholds: usize) -> Result<Tensor> {
+    let size = images.side * images.side;
+    let above = |intensity: u8, threshold: usize| usize::from(intensity) * (thresholds + 1) >= 255 * (threshold + 1);
+    let mut spikes = vec![0.0f32; indices.len() * size * 2 * thresholds];
+    let mut steps = spikes.chunks_exact_mut(2 * thresholds);
+    for &index in indices {
+        let mut before = 0;
+        for (&intensity, step) in images.pixels(index).iter().zip(&mut steps) {
+            for threshold in 0..thresholds {
+                match (above(before, threshold), above(intensity, threshold)) {
+                    (false, true) => step[threshold] = 1.0,
+                    (true, false) => step[thresholds + threshold] = 1.0,
+                    _ => {}
+                }
+            }
+            before = intensity;
+        }
+    }
+    Ok(Tensor::from_vec(spikes, (indices.len(), size, 2 * thresholds), &Device::Cpu)?)
+}
+
 /// Calls `fire` for each pixel of each image with its intensity and the spikes (time, pixels) of that image.
 fn encode(
     images: &Images,
@@ -70,6 +94,21 @@ mod tests {
                 let times: Vec<usize> = (0..25).filter(|&t| item[t][pixel] == 1.0).collect();
                 let expected = (f64::from(255 - intensity) / 223.0 * 24.0).round() as usize;
                 assert_eq!(times, if intensity < 32 { vec![] } else { vec![expected] });
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pixels_come_back_from_the_thresholds_that_they_cross() -> Result<()> {
+        let images = Split::drawn(5, 1, SIDE, 1).train;
+        let spikes = threshold_crossing(&images, &[4, 1], 254)?.to_vec3::<f32>()?;
+        for (item, index) in spikes.iter().zip([4, 1]) {
+            let mut value = 0.0;
+            for (step, &intensity) in item.iter().zip(images.pixels(index)) {
+                value += step[..254].iter().sum::<f32>() - step[254..].iter().sum::<f32>();
+                // There is no threshold between 254 and 255 but that of 255.
+                assert_eq!(value, f32::from(intensity.min(254)), "{intensity}");
             }
         }
         Ok(())

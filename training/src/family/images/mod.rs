@@ -72,6 +72,19 @@ impl Images {
         Self { side, pixels, labels: self.labels }
     }
 
+    /// Half as wide and high: means of two by two pixels. A last odd row or column is left out.
+    pub(super) fn halved(self) -> Self {
+        let side = self.side / 2;
+        let mut pixels = Vec::with_capacity(self.len() * side * side);
+        for image in self.pixels.chunks_exact(self.side * self.side) {
+            let at = |y: usize, x: usize| u32::from(image[y * self.side + x]);
+            for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (2 * y, 2 * x))) {
+                pixels.push(((at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1) + 2) / 4) as u8);
+            }
+        }
+        Self { side, pixels, labels: self.labels }
+    }
+
     /// Pixels of an image.
     pub(super) fn pixels(&self, index: usize) -> &[u8] {
         let size = self.side * self.side;
@@ -97,5 +110,17 @@ impl Images {
         let mut order: Vec<usize> = (0..self.len()).collect();
         random.shuffle(&mut order);
         order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halved_images_have_the_means_of_their_pixels() {
+        let pixels = vec![0, 5, 9, 8, 6, 9, 1, 2, 3];
+        let images = Images { side: 3, pixels, labels: vec![7] }.halved();
+        assert_eq!(images, Images { side: 1, pixels: vec![5], labels: vec![7] });
     }
 }

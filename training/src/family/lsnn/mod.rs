@@ -1,10 +1,12 @@
 //! Long short-term memory in networks of spiking neurons (LSNN; Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS
 //! 2018): neurons with adaptive thresholds, trained by backpropagation through time. Time in milliseconds, one a step.
 //!
+//! - [`sequential_images`]: images read pixel by pixel.
 //! - [`store_recall`]: a value is to be kept over seconds and told on request.
 //! - [`learning_to_learn`]: trained on a family of functions, the network learns a new one with its weights fixed.
 
 mod learning_to_learn;
+mod sequential_images;
 mod store_recall;
 
 use anyhow::Result;
@@ -46,9 +48,10 @@ fn neuron(adaptation_time: f64, strength: f64) -> AdaptiveLif {
 fn run(settings: &Settings) -> Result<Outcome> {
     let mut outcome = store_recall::run(settings)?;
     if !settings.quick {
-        let more = learning_to_learn::run(settings)?;
-        outcome.measurements.extend(more.measurements);
-        outcome.charts.extend(more.charts);
+        for more in [learning_to_learn::run(settings)?, sequential_images::run(settings)?] {
+            outcome.measurements.extend(more.measurements);
+            outcome.charts.extend(more.charts);
+        }
     }
     Ok(outcome)
 }
