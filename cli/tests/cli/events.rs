@@ -25,7 +25,8 @@ fn every_method_is_in_the_table() {
     // the file holds what the smallest method makes of each chunk
     let stored = info["event_bytes"].as_u64().unwrap();
     let methods = facts["methods"].as_array().unwrap();
-    assert_eq!(methods.len(), 15);
+    assert_eq!(methods.len(), 17);
+    assert!(bytes("csr+zstd-19") < bytes("csr"));
     assert!(methods.iter().all(|method| method["bytes"].as_u64().unwrap() >= stored));
     for method in methods {
         assert!(method["encode_x"].as_f64().unwrap() > 0.0 && method["decode_x"].as_f64().unwrap() > 0.0, "{method}");
@@ -36,7 +37,7 @@ fn every_method_is_in_the_table() {
     let text = String::from_utf8(succeed(spiccato("events --methods").arg(&spic)).stdout).unwrap();
     let first = text.lines().nth(2).unwrap();
     assert!(first.starts_with(methods[0]["name"].as_str().unwrap()) && first.contains(" 1.000 "), "{text}");
-    assert_eq!(text.lines().count(), 2 + 15 + 1);
+    assert_eq!(text.lines().count(), 2 + 17 + 1);
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn statistics_are_shown() {
 #[test]
 fn files_of_other_models_have_no_range_coder() {
     let facts = json(spiccato("events --methods --json").arg(testdata("golden/mono-csr.spic")));
-    assert_eq!(facts["methods"].as_array().unwrap().len(), 14);
+    assert_eq!(facts["methods"].as_array().unwrap().len(), 16);
     let message = fail(spiccato("events").arg(testdata("golden/range-coder.spic")), 1);
     assert!(message.contains("model"), "{message}");
     fail(spiccato("events a.spic").arg("b.spic"), 1);
