@@ -37,6 +37,8 @@ const SURROGATE: Surrogate = Surrogate::MultiGaussian { gamma: 0.5, sigma: 0.3, 
 const ALPHA: f64 = 0.1;
 const BETA: f64 = 0.5;
 const GRADIENT_NORM: f64 = 1.0;
+/// Batches after which the learning rate is half as large: at a constant rate the error rises again before it is low enough.
+const HALF_LIFE: f64 = 250.0;
 
 /// Sequences (batch, time, 2) of random numbers and marks, two of which are 1, and the sums (batch, 1) of what they mark.
 fn sequences(time: usize, random: &mut Random) -> Result<(Tensor, Tensor)> {
@@ -142,9 +144,15 @@ struct Problem {
     parts: usize,
     /// Batches at most.
     batches: usize,
-    /// Learning rate.
+    /// Learning rate at first.
     rate: f64,
     seed: u64,
+}
+
+impl Problem {
+    fn rate_at(&self, batch: usize) -> f64 {
+        self.rate * 0.5f64.powf(batch as f64 / HALF_LIFE)
+    }
 }
 
 /// Learning part by part, until the error is below `goal`.
@@ -158,6 +166,7 @@ fn in_parts(problem: Problem, goal: f64) -> Result<Course> {
     let length = time / parts;
     while course.errors.len() < batches && (course.errors.len() < SMOOTH || course.last() > goal) {
         let (input, target) = sequences(time, &mut random)?;
+        optimizer.inner().set_rate(problem.rate_at(course.errors.len()));
         let mut state = network.rest()?;
         for k in 0..parts {
             let part = network.part(&input.narrow(1, k * length, length)?.contiguous()?, &state)?;
@@ -183,8 +192,9 @@ fn through_time(problem: Problem) -> Result<Course> {
     let mut random = Random::new(seed, 61);
     let mut optimizer = Optimizer::new(Method::Adam, rate);
     let mut course = Course { errors: Vec::new(), kept: 0 };
-    for _ in 0..batches {
+    for batch in 0..batches {
         let (input, target) = sequences(time, &mut random)?;
+        optimizer.set_rate(problem.rate_at(batch));
         let part = network.part(&input, &network.rest()?)?;
         let error = square_error(&part.predicted, &target)?;
         course.errors.push(f64::from(error.to_scalar::<f32>()?));

@@ -40,6 +40,11 @@ impl<O: Optimize> Regularised<O> {
         Ok(Self { inner, alpha, beta, norm, states: states.collect::<Result<_>>()? })
     }
 
+    /// The optimiser that is wrapped.
+    pub(super) fn inner(&mut self) -> &mut O {
+        &mut self.inner
+    }
+
     /// Takes the averages for weights, at the end of an epoch or of all.
     pub(super) fn settle(&self, variables: &Variables) -> Result<()> {
         for (name, variable) in variables.iter() {

@@ -87,12 +87,13 @@ fn hidden_activity(
     truth: &[[f64; POPULATIONS]],
     settings: &Settings,
 ) -> (Vec<Measurement>, Vec<[f64; POPULATIONS]>) {
-    let (rounds, limit) = if settings.quick { (8, 0.5) } else { (40, 0.15) };
+    let (rounds, limit) = if settings.quick { (8, 0.15) } else { (40, 0.15) };
     let mut random = Random::new(settings.seed, 3);
     let start = Parameters { weight: random_parameters(&mut random).weight, ..TRUTH };
     let smoothed = spikes.smoothed(WIDTH);
     let naive = fit_weights(&Data::new(&smoothed).with_spikes(spikes, 1.0), &start, 40);
-    let found = hidden::infer(spikes, &smoothed, start, rounds, &mut random);
+    // From there on: from random weights, some seeds end with weights 40 % off.
+    let found = hidden::infer(spikes, &smoothed, naive, rounds, &mut random);
     let part = "activity from 9 neurons";
     let (error, naive_error) = (weight_error(&found.parameters.weight), weight_error(&naive.weight));
     let metric = "largest relative error of a weight J";
@@ -103,8 +104,8 @@ fn hidden_activity(
         };
         let [best, value, naive_value] = [TRUTH, found.parameters, naive].map(|parameters| surprise(&parameters));
         let metric = "negative log likelihood of the spikes over the truth's, per second";
-        // Ours, set after measuring: weights that are 15 % off come to 13 and more, most of them to over 35.
-        measurements.push(Measurement::at_most(part, metric, value - best, 13.0).against(naive_value - best));
+        // Ours: weights that are 15 % off come to 13 and more, most of them to over 35.
+        measurements.push(Measurement::at_most(part, metric, value - best, 3.0).against(naive_value - best));
         let excitatory = |shares| agreement(shares, truth, 0).min(agreement(shares, truth, 1));
         let (value, naive_value) = (excitatory(&found.shares), excitatory(&smoothed));
         let metric = "correlation with the truth, the lower of the excitatory populations'";
