@@ -23,8 +23,8 @@ use crate::plot::{Axis, Chart, SIZE, Series, Style};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "forward-propagation",
-    claim: "learning in parts of a sequence solves what backpropagation through the whole doesn't, in memory that doesn't grow \
-            with its length",
+    claim: "learning in parts of a sequence comes to a small error over hundreds of steps, in memory that doesn't grow with \
+            its length",
     paper: "Yin, Corradi & Bohté, Accurate online training of dynamical spiking neural networks through forward propagation \
             through time, Nature Machine Intelligence 2023",
     run,
