@@ -61,8 +61,8 @@ impl Methods {
         ])
     }
 
-    /// The methods worth trying for a small file without a model, whatever time Zstandard takes: on bursts of events one of them is the smallest at
-    /// any density.
+    /// The methods worth trying for a small file without a model, whatever time Zstandard takes: on bursts of events one of
+    /// them is the smallest at any density.
     pub fn small() -> Self {
         Self(vec![
             Box::new(Zstandard::new(Csr, "csr+zstd-19", SMALLEST_LEVEL)),

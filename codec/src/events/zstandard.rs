@@ -22,8 +22,8 @@ pub struct Zstandard<S> {
 }
 
 impl<S: Storage> Zstandard<S> {
-    /// Wraps a method; the name is the inner one's with `+zstd`. The level is the writer's business: readers need not
-    /// know it.
+    /// Wraps a method; the name is the inner one's with `+zstd`, and the level if it is not the fast one. Readers need not
+    /// know the level.
     pub fn new(inner: S, name: &'static str, level: i32) -> Self {
         Self { inner, name, level }
     }

@@ -46,12 +46,14 @@ fn neuron(adaptation_time: f64, strength: f64) -> AdaptiveLif {
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let mut outcome = store_recall::run(settings)?;
-    if !settings.quick {
-        for more in [learning_to_learn::run(settings)?, sequential_images::run(settings)?] {
-            outcome.measurements.extend(more.measurements);
-            outcome.charts.extend(more.charts);
-        }
+    if settings.quick {
+        return store_recall::run(settings);
+    }
+    // First what says at once that its data are missing.
+    let mut outcome = sequential_images::run(settings)?;
+    for more in [store_recall::run(settings)?, learning_to_learn::run(settings)?] {
+        outcome.measurements.extend(more.measurements);
+        outcome.charts.extend(more.charts);
     }
     Ok(outcome)
 }
