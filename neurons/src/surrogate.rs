@@ -80,6 +80,27 @@ impl Surrogate {
             }
         }
     }
+
+    /// Replaces distances by their pseudo-derivatives, with the choice among the functions made once for all of them.
+    #[inline(always)]
+    pub fn derivatives<T: Real>(&self, distances: &mut [T]) {
+        #[inline(always)]
+        fn fill<T: Real>(surrogate: Surrogate, distances: &mut [T]) {
+            for u in distances {
+                *u = surrogate.derivative(*u);
+            }
+        }
+        // Built anew, so that the compiler knows which one it is within each loop.
+        match *self {
+            Surrogate::Rectangular { width } => fill(Surrogate::Rectangular { width }, distances),
+            Surrogate::Triangular { height, width } => fill(Surrogate::Triangular { height, width }, distances),
+            Surrogate::FastSigmoid { slope } => fill(Surrogate::FastSigmoid { slope }, distances),
+            Surrogate::ArcTan { alpha } => fill(Surrogate::ArcTan { alpha }, distances),
+            Surrogate::MultiGaussian { gamma, sigma, lobe_height, lobe_width } => {
+                fill(Surrogate::MultiGaussian { gamma, sigma, lobe_height, lobe_width }, distances);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

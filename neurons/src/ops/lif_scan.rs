@@ -66,36 +66,45 @@ impl Kernel2 for LifScanGradient {
     }
 }
 
+/// Channels that go through a sequence together, so that what is kept of them for the way back stays in the cache.
+const BLOCK: usize = 256;
+
 /// v⁻ is the potential before reset and v⁺ the one after, so v⁻[t] = α·v⁺[t−1] + I[t]. With ψ the surrogate at v⁻ − ϑ
 /// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is
-/// detached.
+/// detached. Until its gradient is known, `out` keeps v⁻.
 #[multiversion::multiversion(targets = "simd")]
 fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time: usize, channels: usize) {
     let LifScan { neuron, surrogate, detach_reset } = op;
     let (alpha, threshold) = (T::constant(neuron.decay), T::constant(neuron.threshold));
     let item = time * channels;
-    let mut before_reset = vec![T::zero(); item];
-    for ((current, grad), out) in
-        current.chunks_exact(item).zip(grad.chunks_exact(item)).zip(out.chunks_exact_mut(item))
-    {
-        let mut potential = vec![T::zero(); channels];
-        for (i, stored) in current.chunks_exact(channels).zip(before_reset.chunks_exact_mut(channels)) {
-            for ((v, &i), stored) in potential.iter_mut().zip(i).zip(stored) {
-                *stored = alpha * *v + i;
-                let z = if *stored > threshold { T::one() } else { T::zero() };
-                *v = neuron.reset.apply(*stored, z, threshold);
+    let through_reset = if detach_reset { T::zero() } else { T::one() };
+    let items = current.chunks_exact(item).zip(grad.chunks_exact(item)).zip(out.chunks_exact_mut(item));
+    for ((current, grad), out) in items {
+        for first in (0..channels).step_by(BLOCK) {
+            let width = BLOCK.min(channels - first);
+            let row = |t: usize| t * channels + first..t * channels + first + width;
+            let (mut after, mut by_after) = ([T::zero(); BLOCK], [T::zero(); BLOCK]); // v⁺ and e of the step at hand
+            let mut psi = [T::zero(); BLOCK];
+            for t in 0..time {
+                for ((v, &i), before) in after.iter_mut().zip(&current[row(t)]).zip(&mut out[row(t)]) {
+                    *before = alpha * *v + i;
+                    let z = if *before > threshold { T::one() } else { T::zero() };
+                    *v = neuron.reset.apply(*before, z, threshold);
+                }
             }
-        }
-        let mut after = vec![T::zero(); channels]; // e of the step at hand
-        for t in (0..time).rev() {
-            let at = t * channels;
-            let rows = before_reset[at..][..channels].iter().zip(&grad[at..][..channels]);
-            for (((&v, &d), e), o) in rows.zip(after.iter_mut()).zip(&mut out[at..][..channels]) {
-                let z = if v > threshold { T::one() } else { T::zero() };
-                let (by_potential, by_spike) = neuron.reset.derivatives(v, z, threshold);
-                let through_reset = if detach_reset { T::zero() } else { *e * by_spike };
-                *o = surrogate.derivative(v - threshold) * (d + through_reset) + *e * by_potential;
-                *e = alpha * *o;
+            for t in (0..time).rev() {
+                let out = &mut out[row(t)];
+                for (psi, &v) in psi.iter_mut().zip(&*out) {
+                    *psi = v - threshold;
+                }
+                surrogate.derivatives(&mut psi);
+                for (((e, &d), o), &psi) in by_after.iter_mut().zip(&grad[row(t)]).zip(out).zip(&psi) {
+                    let v = *o;
+                    let z = if v > threshold { T::one() } else { T::zero() };
+                    let (by_potential, by_spike) = neuron.reset.derivatives(v, z, threshold);
+                    *o = psi * (d + through_reset * *e * by_spike) + *e * by_potential;
+                    *e = alpha * *o;
+                }
             }
         }
     }
