@@ -27,6 +27,8 @@ const DECISION: usize = 30;
 /// Two actions and the critic's value.
 const OUTPUTS: usize = 3;
 const VALUE_WEIGHT: f32 = 0.5;
+/// Learning rate at first; it falls to a tenth, or what is drawn goes on changing what has been learned.
+const RATE: f64 = 0.01;
 
 /// Trials of which only the reward is told.
 struct Trials {
@@ -97,7 +99,7 @@ fn learn(seed: u64, delay: usize, neurons: usize, items: usize, updates: usize, 
     let network =
         RecurrentNetwork::new((inputs, OUTPUTS), population, PSEUDO_DERIVATIVE, decay(1.0, 20.0), &mut random)?;
     let mut rule = EProp::new(&network, Feedback::Symmetric, RateRegulariser::new(2.0, 0.01), 32)?;
-    let mut adam = Optimizer::new(Method::Adam, 0.01);
+    let mut adam = Optimizer::new(Method::Adam, RATE);
     let time = CUE + delay + DECISION;
     let mut learning = network.variables.clone();
     if !recurrent {
@@ -107,7 +109,8 @@ fn learn(seed: u64, delay: usize, neurons: usize, items: usize, updates: usize, 
         }
     }
     let mut means = Vec::new();
-    for _ in 0..updates {
+    for update in 0..updates {
+        adam.set_rate(RATE * 0.1f64.powf(update as f64 / updates as f64));
         let (mut spikes, mut trials) = (Vec::new(), Vec::new());
         for _ in 0..items {
             let side = random.below(2);
