@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::engine::Random;
 
@@ -55,7 +55,11 @@ impl Variables {
 /// # Errors
 /// If they can't be read.
 pub fn values(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.to_vec1()?)
+    let flat = tensor.flatten_all()?;
+    if flat.dtype() == DType::F32 {
+        return Ok(flat.to_vec1::<f32>()?.into_iter().map(f64::from).collect());
+    }
+    Ok(flat.to_dtype(DType::F64)?.to_vec1()?)
 }
 
 /// Overwrites a variable with values in row-major order.
@@ -63,6 +67,10 @@ pub fn values(tensor: &Tensor) -> Result<Vec<f64>> {
 /// # Errors
 /// If their number is not the variable's.
 pub fn set_values(variable: &Var, values: &[f64]) -> Result<()> {
-    let value = Tensor::from_slice(values, variable.shape(), variable.device())?;
-    Ok(variable.set(&value.to_dtype(variable.dtype())?)?)
+    let (shape, device) = (variable.shape(), variable.device());
+    if variable.dtype() == DType::F32 {
+        let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        return Ok(variable.set(&Tensor::from_vec(values, shape, device)?)?);
+    }
+    Ok(variable.set(&Tensor::from_slice(values, shape, device)?.to_dtype(variable.dtype())?)?)
 }
