@@ -53,7 +53,7 @@ pub struct Settings {
     pub seed: u64,
     /// A smaller problem that takes a second or less, with bounds of its own.
     pub quick: bool,
-    /// Folder with data sets; MNIST is in its folder `mnist`. The quick forms need none.
+    /// Folder with data sets: MNIST in its folder `mnist`, spoken digits in `fsdd`. The quick forms need none.
     pub data: Option<PathBuf>,
 }
 

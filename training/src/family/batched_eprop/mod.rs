@@ -1,6 +1,9 @@
 //! Batch-parallel e-prop (Knight & Nowotny, SNUFA 2021 and NICE 2022): gradients of many sequences at once and one step
 //! of the optimiser for all of them, with memory that doesn't grow with the length of the sequences.
 
+mod recordings;
+mod spoken_digits;
+
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -57,6 +60,8 @@ fn off() -> RateRegulariser {
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
+    // First what says at once that its data are missing.
+    let spoken = if settings.quick { None } else { Some(spoken_digits::run(settings)?) };
     let neurons = if settings.quick { 24 } else { 128 };
     let mut random = Random::new(settings.seed, 70);
     let network = network(neurons, &mut random)?;
@@ -100,6 +105,10 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let (figures, more) = speed(&network, &mut random)?;
         measurements.extend(figures);
         charts.extend(more);
+    }
+    if let Some(spoken) = spoken {
+        measurements.extend(spoken.measurements);
+        charts.extend(spoken.charts);
     }
     Ok(Outcome { measurements, charts })
 }

@@ -1,0 +1,99 @@
+//! Spoken digits: what a network of adapting neurons learns by e-prop beside what it learns by backpropagation through time.
+
+use anyhow::{Context, Result};
+use spiccato_neurons::Surrogate;
+use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, Reset, ThresholdUnit, decay};
+use spiccato_neurons::ops::Detach;
+
+use super::recordings::{DIGITS, FRAMES, INPUTS, Recordings};
+use crate::family::engine::Random;
+use crate::family::eprop_rule::{EProp, Feedback};
+use crate::family::learning_rule::{LearningRule, train_step};
+use crate::family::optimizer::{Method, Optimizer};
+use crate::family::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
+use crate::family::targets::Classes;
+use crate::family::{Measurement, Outcome, Settings};
+use crate::plot::{Axis, Chart, SIZE, Series};
+
+const NEURONS: usize = 128;
+const BATCH: usize = 32;
+const EPOCHS: usize = 8;
+const RATE: f64 = 0.005;
+
+/// Time constants in frames: membranes 50 ms, thresholds 0.3 s.
+fn network(random: &mut Random) -> Result<RecurrentNetwork> {
+    let lif: AdaptiveLif = Lif { decay: decay(1.0, 3.0), threshold: 0.6, reset: Reset::Subtract }.into();
+    let neuron = AdaptiveLif { adaptation_decay: decay(1.0, 20.0), adaptation_strength: 0.1, ..lif };
+    let derivative = PseudoDerivative {
+        surrogate: Surrogate::Triangular { height: 0.3, width: 1.0 },
+        unit: ThresholdUnit::Baseline,
+    };
+    let population = Population::new(vec![(neuron, NEURONS)]);
+    RecurrentNetwork::new((INPUTS, DIGITS), population, derivative, decay(1.0, 5.0), random)
+}
+
+/// Every frame is to say the digit; the sum over all frames is the answer.
+fn batch(recordings: &Recordings, indices: &[usize]) -> Result<Batch<Classes>> {
+    let (input, digits) = recordings.batch(indices)?;
+    let labels = digits.into_iter().flat_map(|digit| std::iter::repeat_n(Some(digit), FRAMES)).collect();
+    Ok(Batch { input, target: Classes::new(labels, FRAMES) })
+}
+
+/// Percent of right answers after each epoch.
+fn learn(
+    (train, test): &(Recordings, Recordings),
+    network: &RecurrentNetwork,
+    rule: &mut impl LearningRule<Batch<Classes>>,
+    seed: u64,
+) -> Result<Vec<(f64, f64)>> {
+    let mut random = Random::new(seed, 72);
+    let mut adam = Optimizer::new(Method::Adam, RATE);
+    let all: Vec<usize> = (0..test.len()).collect();
+    let mut course = Vec::new();
+    for epoch in 0..EPOCHS {
+        adam.set_rate(RATE * 0.1f64.powf(epoch as f64 / EPOCHS as f64));
+        for indices in train.shuffled(&mut random).chunks_exact(BATCH) {
+            train_step(rule, &mut adam, &network.variables, &batch(train, indices)?)?;
+        }
+        let test = batch(test, &all)?;
+        let (_, readout) = network.respond(&test.input)?;
+        let error = test.target.error(&readout.flatten_all()?.to_vec1::<f32>()?);
+        course.push(((epoch + 1) as f64, 100.0 * (1.0 - error)));
+    }
+    Ok(course)
+}
+
+pub(super) fn run(settings: &Settings) -> Result<Outcome> {
+    let folder = settings.data.as_deref().context(
+        "this experiment needs recordings of spoken digits: clone https://github.com/Jakobovski/free-spoken-digit-dataset \
+         into DIR/fsdd, then add `--data DIR`",
+    )?;
+    let recordings = Recordings::read(&folder.join("fsdd/recordings"))?;
+    let fresh = || network(&mut Random::new(settings.seed, 71));
+    let regulariser = || RateRegulariser::new(2.0, 0.05);
+    let local = fresh()?;
+    let mut eprop = EProp::new(&local, Feedback::Symmetric, regulariser(), super::STRETCH)?;
+    let eprop = learn(&recordings, &local, &mut eprop, settings.seed)?;
+    let whole = fresh()?;
+    let mut bptt = Bptt { network: &whole, detach: Detach::default(), regulariser: regulariser() };
+    let bptt = learn(&recordings, &whole, &mut bptt, settings.seed)?;
+    let right = |course: &[(f64, f64)]| course.last().map_or(f64::NAN, |point| point.1);
+    let measurements = vec![
+        Measurement::at_most(
+            "spoken digits",
+            "points of accuracy below backpropagation through time",
+            right(&bptt) - right(&eprop),
+            5.0,
+        ),
+        Measurement::at_least("spoken digits", "accuracy, %", right(&eprop), 90.0).against(right(&bptt)),
+    ];
+    let chart = Chart {
+        title: "Spoken digits".to_owned(),
+        x: Axis::linear("epoch"),
+        y: Axis::linear("right, %"),
+        series: vec![Series::new("e-prop", eprop), Series::new("backpropagation through time", bptt)],
+        marks: Vec::new(),
+        size: SIZE,
+    };
+    Ok(Outcome { measurements, charts: vec![chart] })
+}
