@@ -346,7 +346,8 @@ pub(crate) struct FamilyRunArgs {
     /// A smaller problem that takes about a second, with bounds of its own
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Folder with data sets, for the experiments that need some. MNIST is in its folder mnist: see scripts/fetch_mnist.sh
+    /// Folder with data sets, for the experiments that need some: MNIST in its folder mnist (scripts/fetch_mnist.sh gets it),
+    /// spoken digits in fsdd
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON
