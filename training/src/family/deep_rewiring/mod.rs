@@ -29,10 +29,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 
 /// The l1 norm takes a connection without gradient away within an epoch or two; a new one that finds no gradient, at once.
 const L1: f64 = 0.05;
-const TEMPERATURE: f64 = 1e-4;
-/// In the soft form the l1 norm has to hold the number of connections as well.
-const SOFT_L1: f64 = 0.15;
-const SOFT_TEMPERATURE: f64 = 1e-5;
+const TEMPERATURE: f64 = 1e-5;
+/// Share of the connectivity that the soft form is asked for: what is learned holds more connections than the walk alone.
+const SOFT_SHARE: f64 = 0.25;
 
 /// A network that gives scores for images.
 trait Network {
@@ -186,11 +185,7 @@ impl Trial<'_> {
                 self.train(network, masked, |masked, rate| masked.inner().set_rate(rate)).map(|c| c.0)
             }
             Wiring::Rewired(formation) => {
-                let (l1, temperature) = match formation {
-                    Formation::Constant => (L1, TEMPERATURE),
-                    Formation::Soft => (SOFT_L1, SOFT_TEMPERATURE),
-                };
-                let walk = Walk { rate: self.rate, l1, temperature };
+                let walk = Walk { rate: self.rate, l1: L1, temperature: TEMPERATURE };
                 let inner = DeepRewiring::new(optimizer, variables, self.connectivity, walk, formation, random)?;
                 let first = inner.mask();
                 let counted = Counted { inner, deviation: 0 };
@@ -253,6 +248,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let sizes = if quick { [inputs, 60, 30, CLASSES] } else { [inputs, 300, 100, CLASSES] };
     let shares = if quick { [0.05, 0.2, 0.5] } else { [0.01, 0.03, 0.3] };
     let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
+    let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
     let epochs = 8;
     // The dense network's best rate is lower than that of the few connections, which have to grow.
     let (batch, rate, dense_rate) = if quick { (20, 2e-2, 2e-2) } else { (64, 2e-2, 5e-3) };
@@ -261,15 +257,18 @@ fn run(settings: &Settings) -> Result<Outcome> {
     // Masks of the small network differ by several points.
     let masks = if quick { 4 } else { 1 };
     let fixed = |mask| Trial { seed: seed.wrapping_add(mask), ..trial }.run(&network(&shares)?, Wiring::FixedMask);
-    let rewired = |formation| trial.run(&network(&shares)?, Wiring::Rewired(formation));
     let ((dense, fixed), (rewired, soft)) = rayon::join(
         || {
             let dense = || Trial { rate: dense_rate, ..trial }.run(&network(&[1.0; 3])?, Wiring::Dense);
             rayon::join(dense, || (0..masks).map(fixed).collect::<Result<Vec<_>>>())
         },
         || {
-            let soft = || if quick { Ok(None) } else { rewired(Formation::Soft).map(Some) };
-            rayon::join(|| rewired(Formation::Constant), soft)
+            let soft = Trial { connectivity: &soft_connectivity, ..trial };
+            let soft = || soft.run(&network(&shares)?, Wiring::Rewired(Formation::Soft)).map(Some);
+            rayon::join(
+                || trial.run(&network(&shares)?, Wiring::Rewired(Formation::Constant)),
+                || if quick { Ok(None) } else { soft() },
+            )
         },
     );
     let feedforward = Comparison { dense: dense?, fixed: Course::mean(&fixed?), rewired: rewired?, soft: soft? };
@@ -280,7 +279,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let some = Split { train: split.train.clone().truncated(20_000), test: split.test.clone() };
         let share = 0.05;
         let connectivity = [("input", share), ("recurrent", share)];
-        let trial = Trial { split: &some, connectivity: &connectivity, batch: 50, ..trial };
+        let trial = Trial { split: &some, connectivity: &connectivity, batch: 25, ..trial };
         let network = |share: f64| Recurrent::new(some.train.side, 64, share, &mut Random::new(seed, 13));
         let (dense, (fixed, rewired)) = rayon::join(
             || Trial { rate: 1e-2, ..trial }.run(&network(1.0)?, Wiring::Dense),
