@@ -141,11 +141,17 @@ mod tests {
 
     #[test]
     fn spikes_and_gradients_match_the_step_by_step_graph() -> Result<()> {
-        for reset in [Reset::Subtract, Reset::Zero, Reset::None] {
+        // The second has a block and a part of one.
+        for (reset, dims) in [
+            (Reset::Subtract, [3, 29, 5]),
+            (Reset::Subtract, [2, 9, BLOCK + 3]),
+            (Reset::Zero, [3, 29, 5]),
+            (Reset::None, [3, 29, 5]),
+        ] {
             for detach_reset in [false, true] {
                 let lif = Lif { decay: 0.9, threshold: 0.7, reset };
-                let current = Var::from_tensor(&random(&[3, 29, 5], 1)?)?;
-                let weight = random(&[3, 29, 5], 2)?;
+                let current = Var::from_tensor(&random(&dims, 1)?)?;
+                let weight = random(&dims, 2)?;
                 let fused = lif_scan(&current, lif, SURROGATE, detach_reset)?;
                 let graph = step_by_step(&current, lif, detach_reset)?;
                 assert_eq!(fused.to_vec3::<f64>()?, graph.to_vec3::<f64>()?);
