@@ -135,4 +135,21 @@ mod tests {
         assert_eq!(Surrogate::ArcTan { alpha: 2.0 }.derivative(0.0f64), 1.0);
         assert_eq!(Surrogate::Rectangular { width: 0.5 }.derivative(0.25f64), 0.0);
     }
+
+    #[test]
+    fn derivatives_of_many_are_those_of_each() {
+        for surrogate in [
+            Surrogate::Rectangular { width: 0.5 },
+            Surrogate::Triangular { height: 0.3, width: 0.8 },
+            Surrogate::FastSigmoid { slope: 3.0 },
+            Surrogate::ArcTan { alpha: 2.0 },
+            Surrogate::MultiGaussian { gamma: 0.5, sigma: 0.4, lobe_height: 0.15, lobe_width: 6.0 },
+        ] {
+            let distances: Vec<f64> = (-20..=20).map(|i| f64::from(i) / 10.0).collect();
+            let mut many = distances.clone();
+            surrogate.derivatives(&mut many);
+            let each: Vec<f64> = distances.iter().map(|u| surrogate.derivative(*u)).collect();
+            assert_eq!(many, each, "{surrogate:?}");
+        }
+    }
 }

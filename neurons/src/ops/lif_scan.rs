@@ -93,12 +93,12 @@ fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time:
                 }
             }
             for t in (0..time).rev() {
-                let out = &mut out[row(t)];
+                let (out, psi) = (&mut out[row(t)], &mut psi[..width]);
                 for (psi, &v) in psi.iter_mut().zip(&*out) {
                     *psi = v - threshold;
                 }
-                surrogate.derivatives(&mut psi);
-                for (((e, &d), o), &psi) in by_after.iter_mut().zip(&grad[row(t)]).zip(out).zip(&psi) {
+                surrogate.derivatives(psi);
+                for (((e, &d), o), &psi) in by_after.iter_mut().zip(&grad[row(t)]).zip(out).zip(&*psi) {
                     let v = *o;
                     let z = if v > threshold { T::one() } else { T::zero() };
                     let (by_potential, by_spike) = neuron.reset.derivatives(v, z, threshold);
