@@ -34,16 +34,14 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 const INPUTS: usize = 64;
 const OUTPUTS: usize = 10;
 const STRETCH: usize = 32;
+const PSEUDO_DERIVATIVE: PseudoDerivative =
+    PseudoDerivative { surrogate: Surrogate::Triangular { height: 0.3, width: 1.0 }, unit: ThresholdUnit::Baseline };
 
 fn network(neurons: usize, random: &mut Random) -> Result<RecurrentNetwork> {
     let lif: AdaptiveLif = Lif { decay: decay(1.0, 20.0), threshold: 0.6, reset: Reset::Subtract }.into();
     let neuron = AdaptiveLif { adaptation_decay: decay(1.0, 500.0), adaptation_strength: 0.02, ..lif };
-    let derivative = PseudoDerivative {
-        surrogate: Surrogate::Triangular { height: 0.3, width: 1.0 },
-        unit: ThresholdUnit::Baseline,
-    };
     let population = Population::new(vec![(neuron, neurons)]);
-    RecurrentNetwork::new((INPUTS, OUTPUTS), population, derivative, decay(1.0, 20.0), random)
+    RecurrentNetwork::new((INPUTS, OUTPUTS), population, PSEUDO_DERIVATIVE, decay(1.0, 20.0), random)
 }
 
 /// Sequences of noise with a class at the last quarter of the steps.

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use spiccato::audio_file::{AudioInput, Resampler, Surround};
-use spiccato::signal::{BANDS, Loudness, SAMPLE_RATE, analyze, log_features};
+use spiccato::audio_file::Surround;
+use spiccato::signal::{BANDS, FLOOR, Loudness, analyze, log_features};
 
+use crate::evaluate::read_at_codec_rate;
 use crate::family::engine::Random;
 
 /// Frames of 16 ms that are looked at; most recordings are shorter.
@@ -45,7 +46,7 @@ impl Recordings {
         let read = files.par_iter().map(|path| -> Result<_> {
             let (digit, number) = digit_and_number(path)
                 .with_context(|| format!("{}: not named DIGIT_SPEAKER_NUMBER.wav", path.display()))?;
-            Ok((spikes(&samples(path)?), digit, number))
+            Ok((spikes(&read_at_codec_rate(path, Surround::Refuse)?), digit, number))
         });
         let (mut train, mut test) =
             (Self { spikes: Vec::new(), digits: Vec::new() }, Self { spikes: Vec::new(), digits: Vec::new() });
@@ -86,20 +87,6 @@ fn digit_and_number(path: &Path) -> Option<(usize, usize)> {
     Some((digit, parts.nth(1)?.parse().ok()?))
 }
 
-/// Samples of a mono file at the codec's rate.
-fn samples(path: &Path) -> Result<Vec<f32>> {
-    let mut reader = AudioInput::open(path)?.reader(Surround::Refuse)?;
-    let (rate, channels) = (reader.spec().sample_rate, reader.spec().channels);
-    ensure!(channels == 1, "{}: {channels} channels instead of one", path.display());
-    let mut resampler = Resampler::new(rate, SAMPLE_RATE, channels)?;
-    let mut samples = Vec::new();
-    while let Some(block) = reader.next_block()? {
-        resampler.push(block, &mut samples)?;
-    }
-    resampler.finish(&mut samples)?;
-    Ok(samples)
-}
-
 /// Spikes (frames, inputs); silence follows a short recording.
 fn spikes(samples: &[f32]) -> Vec<f32> {
     let mut loudness = Loudness::new();
@@ -107,7 +94,7 @@ fn spikes(samples: &[f32]) -> Vec<f32> {
     let mut features = Vec::new();
     log_features(&analyze(samples), loudness.gain(), &mut features);
     let mut spikes = vec![0.0; FRAMES * INPUTS];
-    let mut last = [spiccato::signal::FLOOR.ln(); CHANNELS];
+    let mut last = [FLOOR.ln(); CHANNELS];
     for (frame, spikes) in features.chunks_exact(BANDS).zip(spikes.chunks_exact_mut(INPUTS)) {
         let (rising, falling) = spikes.split_at_mut(CHANNELS);
         for (channel, bands) in frame.chunks_exact(WIDTH).take(CHANNELS).enumerate() {
@@ -125,6 +112,7 @@ fn spikes(samples: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spiccato::signal::SAMPLE_RATE;
 
     /// 0.6 s with a tone from 0.2 to 0.4 s.
     fn tone(hertz: f32, rate: u32) -> Vec<f32> {

@@ -1,11 +1,11 @@
 //! Spoken digits: what a network of adapting neurons learns by e-prop beside what it learns by backpropagation through time.
 
 use anyhow::{Context, Result};
-use spiccato_neurons::Surrogate;
-use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, Reset, ThresholdUnit, decay};
+use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, Reset, decay};
 use spiccato_neurons::ops::Detach;
 
 use super::recordings::{DIGITS, FRAMES, INPUTS, Recordings};
+use super::{PSEUDO_DERIVATIVE, STRETCH};
 use crate::family::engine::Random;
 use crate::family::eprop_rule::{EProp, Feedback};
 use crate::family::learning_rule::{LearningRule, train_step};
@@ -24,12 +24,8 @@ const RATE: f64 = 0.005;
 fn network(random: &mut Random) -> Result<RecurrentNetwork> {
     let lif: AdaptiveLif = Lif { decay: decay(1.0, 3.0), threshold: 0.6, reset: Reset::Subtract }.into();
     let neuron = AdaptiveLif { adaptation_decay: decay(1.0, 20.0), adaptation_strength: 0.1, ..lif };
-    let derivative = PseudoDerivative {
-        surrogate: Surrogate::Triangular { height: 0.3, width: 1.0 },
-        unit: ThresholdUnit::Baseline,
-    };
     let population = Population::new(vec![(neuron, NEURONS)]);
-    RecurrentNetwork::new((INPUTS, DIGITS), population, derivative, decay(1.0, 5.0), random)
+    RecurrentNetwork::new((INPUTS, DIGITS), population, PSEUDO_DERIVATIVE, decay(1.0, 5.0), random)
 }
 
 /// Every frame is to say the digit; the sum over all frames is the answer.
@@ -72,7 +68,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let fresh = || network(&mut Random::new(settings.seed, 71));
     let regulariser = || RateRegulariser::new(2.0, 0.05);
     let local = fresh()?;
-    let mut eprop = EProp::new(&local, Feedback::Symmetric, regulariser(), super::STRETCH)?;
+    let mut eprop = EProp::new(&local, Feedback::Symmetric, regulariser(), STRETCH)?;
     let eprop = learn(&recordings, &local, &mut eprop, settings.seed)?;
     let whole = fresh()?;
     let mut bptt = Bptt { network: &whole, detach: Detach::default(), regulariser: regulariser() };
