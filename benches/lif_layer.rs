@@ -1,6 +1,7 @@
 //! The layer that libraries for spiking networks publish: Linear(n, n) and leaky integrate-and-fire neurons, batch 16, 500
 //! steps, forward and backward pass, on one thread. `cargo bench -p spiccato-neurons --bench lif_layer -- 1024` prints
-//! neurons, seconds of the whole, seconds of the neurons alone, each the best of some passes, and peak memory in MB.
+//! neurons, seconds of the whole, of the neurons alone in a gradient graph, of their two scans without one, each the best of
+//! some passes, and peak memory in MB.
 //! `benches/pytorch/lif_layer.py` runs it beside other libraries.
 
 use std::time::Instant;
@@ -9,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{Lif, Reset};
 use spiccato_neurons::gradcheck::random;
-use spiccato_neurons::ops::{lif_scan, linear};
+use spiccato_neurons::ops::{lif_scan, lif_scan_adjoint, linear};
 
 const BATCH: usize = 16;
 const STEPS: usize = 500;
@@ -17,25 +18,28 @@ const STEPS: usize = 500;
 fn main() -> Result<()> {
     let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for n in if sizes.is_empty() { vec![512] } else { sizes } {
-        let (whole, scan) = measure(n)?;
-        println!("{n} {whole:.4} {scan:.4} {}", peak_memory());
+        let [whole, neurons, scans] = measure(n)?;
+        println!("{n} {whole:.4} {neurons:.4} {scans:.4} {}", peak_memory());
     }
     Ok(())
 }
 
-/// Seconds of the whole layer, and of the neurons alone.
-fn measure(n: usize) -> Result<(f64, f64)> {
+/// Seconds of the whole layer, of the neurons alone, and of their two scans.
+fn measure(n: usize) -> Result<[f64; 3]> {
     let f32s = |dims: &[usize], seed| random(dims, seed)?.to_dtype(DType::F32);
     // Uniform numbers with the variance of the standard normal ones that the others get.
     let x = (f32s(&[BATCH, STEPS, n], 1)? * 3f64.sqrt())?;
     let weight = Var::from_tensor(&(f32s(&[n, n], 2)? / (n as f64).sqrt())?)?;
     let bias = Var::from_tensor(&Tensor::zeros((1, n), DType::F32, &Device::Cpu)?)?;
-    let neuron = Lif { decay: 0.9, threshold: 1.0, reset: Reset::Subtract };
-    let neurons = |current: &Tensor| lif_scan(current, neuron, Surrogate::FastSigmoid { slope: 25.0 }, true);
-    let whole = best(n, || neurons(&linear(&x, &weight, &bias)?)?.sum_all()?.backward())?;
+    let (neuron, surrogate) =
+        (Lif { decay: 0.9, threshold: 1.0, reset: Reset::Subtract }, Surrogate::FastSigmoid { slope: 25.0 });
+    let spikes = |current: &Tensor| lif_scan(current, neuron, surrogate, true);
+    let whole = best(n, || spikes(&linear(&x, &weight, &bias)?)?.sum_all()?.backward())?;
     let current = Var::from_tensor(&linear(&x, &weight, &bias)?.detach())?;
-    let scan = best(n, || neurons(&current)?.sum_all()?.backward())?;
-    Ok((whole, scan))
+    let neurons = best(n, || spikes(&current)?.sum_all()?.backward())?;
+    let (current, gradient) = (current.as_detached_tensor(), Tensor::ones(x.shape(), DType::F32, &Device::Cpu)?);
+    let scans = best(n, || Ok((spikes(&current)?, lif_scan_adjoint(&current, &gradient, neuron, surrogate, true)?)))?;
+    Ok([whole, neurons, scans])
 }
 
 /// Seconds of the best of some passes, fewer for large layers.

@@ -1,7 +1,7 @@
 //! Leaky integrate-and-fire neurons over a whole sequence in one node of the gradient graph: backpropagation through
 //! time with a surrogate gradient.
 
-use candle_core::{Result, Shape, Tensor};
+use candle_core::{Result, Shape, Tensor, bail};
 
 use super::kernel::{Kernel1, Kernel2, View, differentiable1, forward_only2};
 use crate::dynamics::{Lif, LifState};
@@ -14,6 +14,21 @@ use crate::{Real, Surrogate};
 /// If the input has not three dimensions.
 pub fn lif_scan(current: &Tensor, neuron: Lif, surrogate: Surrogate, detach_reset: bool) -> Result<Tensor> {
     differentiable1(LifScan { neuron, surrogate, detach_reset }, current)
+}
+
+/// The adjoint of [`lif_scan`]: gradients by the currents, from those by the spikes (both (batch, time, channels)). For
+/// learning rules that fill a gradient store themselves.
+///
+/// # Errors
+/// If the inputs have not three dimensions, the same for both.
+pub fn lif_scan_adjoint(
+    current: &Tensor,
+    grad: &Tensor,
+    neuron: Lif,
+    surrogate: Surrogate,
+    detach_reset: bool,
+) -> Result<Tensor> {
+    forward_only2(LifScanGradient(LifScan { neuron, surrogate, detach_reset }), current, grad)
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +73,9 @@ impl Kernel2 for LifScanGradient {
 
     fn run<T: Real>(&self, current: View<'_, T>, grad: View<'_, T>) -> Result<(Vec<T>, Shape)> {
         let (_, time, channels) = current.sequence()?;
+        if grad.shape != current.shape {
+            bail!("LIF neurons: gradients {:?} for currents {:?}", grad.shape, current.shape);
+        }
         let mut out = vec![T::zero(); current.data.len()];
         if !out.is_empty() {
             adjoint(self.0, current.data, grad.data, &mut out, time, channels);
@@ -66,8 +84,9 @@ impl Kernel2 for LifScanGradient {
     }
 }
 
-/// Channels that go through a sequence together, so that what is kept of them for the way back stays in the cache.
-const BLOCK: usize = 256;
+/// Channels that go through a sequence together, so that what is kept of them for the way back stays in the cache; a page
+/// of each row.
+const BLOCK: usize = 1024;
 
 /// v⁻ is the potential before reset and v⁺ the one after, so v⁻[t] = α·v⁺[t−1] + I[t]. With ψ the surrogate at v⁻ − ϑ
 /// and e = ∂L/∂v⁺: ∂L/∂v⁻ = ψ·(δ + e·∂v⁺/∂z) + e·∂v⁺/∂v⁻, where the term in ∂v⁺/∂z is left out when the reset is
@@ -163,8 +182,18 @@ mod tests {
                 };
                 let difference = (gradient(&fused)? - gradient(&graph)?)?.abs()?.max_all()?.to_scalar::<f64>()?;
                 assert!(difference < 1e-12, "{reset:?}, detached {detach_reset}: {difference}");
+                let adjoint = lif_scan_adjoint(&current, &weight, lif, SURROGATE, detach_reset)?;
+                assert_eq!(adjoint.to_vec3::<f64>()?, gradient(&fused)?.to_vec3::<f64>()?);
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_of_another_shape_are_refused() -> Result<()> {
+        let lif = Lif { decay: 0.9, threshold: 0.7, reset: Reset::Subtract };
+        let adjoint = lif_scan_adjoint(&random(&[2, 5, 3], 1)?, &random(&[2, 4, 3], 2)?, lif, SURROGATE, false);
+        assert!(adjoint.is_err());
         Ok(())
     }
 

@@ -171,6 +171,7 @@ impl Kernel3 for Gradient {
         let mut by_input = vec![T::zero(); rows * n];
         let (mut by_drive, mut by_rate) = (vec![T::zero(); rows * n], vec![T::zero(); rows * n]);
         let (mut by_spikes, mut by_potential) = (vec![T::zero(); batch * n], vec![T::zero(); batch * n]);
+        let mut psi = vec![T::zero(); n];
         for t in (0..time).rev() {
             let at = t * batch * n;
             for b in 0..batch {
@@ -185,6 +186,7 @@ impl Kernel3 for Gradient {
                     &mut by_potential[item..item + n],
                     &mut by_drive[here..][..n],
                     &mut by_rate[here..][..n],
+                    &mut psi,
                 );
             }
             let (by_drive, by_rate) =
@@ -219,7 +221,7 @@ fn add<T: Real>(sum: &mut [T], values: &[T]) {
 
 /// With u the potential before reset and ψ the surrogate there, v = (1 − z)·u gives ∂L/∂u = (1 − z)·e + ψ·(δ − u·e) for
 /// δ = ∂L/∂z and e = ∂L/∂v. `by_potential` is e at first; at last the part of the step before's that comes by way of u.
-/// What comes by way of the inverse time constant is left to the matrices.
+/// What comes by way of the inverse time constant is left to the matrices. `psi` is room for ψ.
 #[multiversion::multiversion(targets = "simd")]
 fn adjoint<T: Real>(
     op: &Scan,
@@ -228,13 +230,21 @@ fn adjoint<T: Real>(
     by_potential: &mut [T],
     by_drive: &mut [T],
     by_rate: &mut [T],
+    psi: &mut [T],
 ) {
-    let threshold = T::constant(op.threshold);
-    for i in 0..drive.len() {
+    let (threshold, n) = (T::constant(op.threshold), psi.len());
+    // Equal lengths in sight of the compiler, which vectorises only then.
+    let (drive, rate, before, by_spikes) = (&drive[..n], &rate[..n], &before[..n], &by_spikes[..n]);
+    let (by_potential, by_drive, by_rate) = (&mut by_potential[..n], &mut by_drive[..n], &mut by_rate[..n]);
+    for i in 0..n {
+        psi[i] = liquid_step(before[i], drive[i], logistic(rate[i]), threshold).0 - threshold;
+    }
+    op.surrogate.derivatives(psi);
+    for i in 0..n {
         let (d, v, m) = (drive[i], before[i], logistic(rate[i]));
         let (u, _, z) = liquid_step(v, d, m, threshold);
         let e = by_potential[i];
-        let by_u = (T::one() - z) * e + op.surrogate.derivative(u - threshold) * (by_spikes[i] - u * e);
+        let by_u = (T::one() - z) * e + psi[i] * (by_spikes[i] - u * e);
         by_drive[i] = by_u * m;
         by_rate[i] = by_u * (d - v) * m * (T::one() - m);
         by_potential[i] = by_u * (T::one() - m);

@@ -26,7 +26,7 @@ pub use activation::{gelu, sigmoid};
 pub use event_gru_scan::{event_gru_scan, event_gru_states, gru_scan};
 pub use information::information;
 pub use leaky_scan::leaky_scan;
-pub use lif_scan::lif_scan;
+pub use lif_scan::{lif_scan, lif_scan_adjoint};
 pub use linear::linear;
 pub use liquid_scan::{LiquidWeights, liquid_scan};
 pub use lookup::lookup;

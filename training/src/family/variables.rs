@@ -31,6 +31,15 @@ impl Variables {
         self.add(name, &Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
+    /// Adds an `f32` variable with values between −`limit` and `limit`, all as likely.
+    ///
+    /// # Errors
+    /// If its storage can't be made.
+    pub fn add_uniform(&mut self, name: &str, shape: &[usize], limit: f64, random: &mut Random) -> Result<Var> {
+        let values = (0..shape.iter().product()).map(|_| (limit * (2.0 * random.uniform() - 1.0)) as f32).collect();
+        self.add(name, &Tensor::from_vec(values, shape, &Device::Cpu)?)
+    }
+
     /// Adds a variable of another network.
     pub fn share(&mut self, name: &str, variable: &Var) {
         self.0.insert(name.to_owned(), variable.clone());

@@ -31,7 +31,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 const L1: f64 = 0.05;
 const TEMPERATURE: f64 = 1e-5;
 /// Share of the connectivity that the soft form is asked for: what is learned holds more connections than the walk alone.
-const SOFT_SHARE: f64 = 0.32;
+const SOFT_SHARE: f64 = 0.37;
 
 /// A network that gives scores for images.
 trait Network {
