@@ -135,7 +135,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let task = if settings.quick {
         Task { symbols: 4, length: 40, delay: 2.0, regular: 10, batch: 16, steps: 60 }
     } else {
-        Task { symbols: 12, length: 100, delay: 6.0, regular: 10, batch: 64, steps: 200 }
+        Task { symbols: 12, length: 100, delay: 8.0, regular: 10, batch: 64, steps: 200 }
     };
     let adapting = task.learn(170.0, settings.seed)?;
     let last = |learned: &Learned| learned.errors.last().map_or(f64::NAN, |e| e.1);
