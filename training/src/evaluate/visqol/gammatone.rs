@@ -84,16 +84,21 @@ fn energies(samples: &[f64], filters: &Filters) -> Lanes {
     for &sample in samples {
         let mut x = [sample; LANES];
         for ([z1, z2], b) in state.iter_mut().zip(&filters.b) {
-            // Plain loops: the compiler makes vector instructions of them, and in builds for tests no calls.
-            for i in 0..LANES {
+            // Plain loops: the compiler makes vector instructions of them, and in builds for tests no calls, of which a
+            // range would be one.
+            let mut i = 0;
+            while i < LANES {
                 let y = x[i] + z1[i];
                 z1[i] = b[i] * x[i] - filters.a1[i] * y + z2[i];
                 z2[i] = -filters.a2[i] * y;
                 x[i] = y;
+                i += 1;
             }
         }
-        for i in 0..LANES {
+        let mut i = 0;
+        while i < LANES {
             energy[i] += x[i] * x[i];
+            i += 1;
         }
     }
     energy
