@@ -51,7 +51,7 @@ impl Kernel1 for LifScan {
     }
 
     fn backward(&self, current: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(forward_only2(LifScanGradient(*self), current, grad)?))
+        Ok(Some(lif_scan_adjoint(current, grad, self.neuron, self.surrogate, self.detach_reset)?))
     }
 }
 

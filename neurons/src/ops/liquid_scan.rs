@@ -237,11 +237,12 @@ fn adjoint<T: Real>(
     let (drive, rate, before, by_spikes) = (&drive[..n], &rate[..n], &before[..n], &by_spikes[..n]);
     let (by_potential, by_drive, by_rate) = (&mut by_potential[..n], &mut by_drive[..n], &mut by_rate[..n]);
     for i in 0..n {
-        psi[i] = liquid_step(before[i], drive[i], logistic(rate[i]), threshold).0 - threshold;
+        by_rate[i] = logistic(rate[i]); // m, until its gradient is known
+        psi[i] = liquid_step(before[i], drive[i], by_rate[i], threshold).0 - threshold;
     }
     op.surrogate.derivatives(psi);
     for i in 0..n {
-        let (d, v, m) = (drive[i], before[i], logistic(rate[i]));
+        let (d, v, m) = (drive[i], before[i], by_rate[i]);
         let (u, _, z) = liquid_step(v, d, m, threshold);
         let e = by_potential[i];
         let by_u = (T::one() - z) * e + psi[i] * (by_spikes[i] - u * e);
