@@ -8,6 +8,10 @@ use spiccato::events::{EventMatrix, Methods};
 use spiccato::network::{EventDecoder, Firing, default_model, encode_events};
 use spiccato::signal::{BANDS, HOP, Synthesizer, analyze, log_features};
 
+/// As the program `spiccato` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const FRAMES: usize = 384;
 const QUALITY: f32 = 0.5;
 

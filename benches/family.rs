@@ -7,6 +7,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use spiccato_training::family::engine::signal::SmoothNoise;
 use spiccato_training::family::engine::{CodingNetwork, Matrix, Random};
 
+/// As the program `spiccato` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NEURONS: usize = 20;
 const STEPS: usize = 50_000;
 

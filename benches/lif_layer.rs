@@ -12,6 +12,10 @@ use spiccato_neurons::dynamics::{Lif, Reset};
 use spiccato_neurons::gradcheck::random;
 use spiccato_neurons::ops::{lif_scan, lif_scan_adjoint, linear};
 
+/// As the program `spiccato` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: usize = 16;
 const STEPS: usize = 500;
 

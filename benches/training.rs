@@ -12,6 +12,10 @@ use spiccato_training::data::{Corpus, Draw, crops, find_sources, open_corpus};
 use spiccato_training::{Trainer, TrainingConfig};
 use tempfile::TempDir;
 
+/// As the program `spiccato` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A minute of chords in each of some files.
 fn corpus(folder: &TempDir) -> Corpus {
     let spec = hound::WavSpec {
