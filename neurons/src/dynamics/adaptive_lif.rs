@@ -164,24 +164,32 @@ pub enum ThresholdUnit {
 }
 
 impl PseudoDerivative {
-    /// ∂z/∂v and ∂z/∂a of a neuron with this potential before reset and this threshold in force. Both are 0 where it is
-    /// refractory.
+    /// ∂z/∂v and ∂z/∂a of neurons with these potentials before reset and these thresholds in force, all slices with one
+    /// value per neuron. Both are 0 where a neuron is refractory.
     #[inline(always)]
-    pub fn at<T: Real>(&self, neuron: &AdaptiveLif, potential: T, threshold: T) -> (T, T) {
-        let beta = T::constant(neuron.adaptation_strength);
-        let by_adaptation = |by_potential: T| match self.unit {
-            ThresholdUnit::Baseline => -beta * by_potential,
-            ThresholdUnit::Adaptive => -beta * by_potential * potential / threshold,
-        };
-        let unit = match self.unit {
-            ThresholdUnit::Baseline => T::constant(1.0 / neuron.threshold),
-            ThresholdUnit::Adaptive => T::one() / threshold,
-        };
-        let by_potential = self.surrogate.derivative((potential - threshold) * unit) * unit;
-        // Chosen at the end, so that compilers vectorise.
-        let active = threshold < T::infinity();
-        let zero = T::zero();
-        (if active { by_potential } else { zero }, if active { by_adaptation(by_potential) } else { zero })
+    pub fn of<T: Real>(
+        &self,
+        neuron: &AdaptiveLif,
+        (potential, threshold): (&[T], &[T]),
+        (by_potential, by_adaptation): (&mut [T], &mut [T]),
+    ) {
+        let (one, zero, beta) = (T::one(), T::zero(), T::constant(neuron.adaptation_strength));
+        let baseline = T::constant(1.0 / neuron.threshold);
+        let adaptive = self.unit == ThresholdUnit::Adaptive;
+        let unit = |threshold: T| if adaptive { one / threshold } else { baseline };
+        let known = || potential.iter().zip(threshold);
+        for (distance, (&v, &threshold)) in by_potential.iter_mut().zip(known()) {
+            *distance = (v - threshold) * unit(threshold);
+        }
+        self.surrogate.derivatives(by_potential);
+        for ((by_v, by_a), (&v, &threshold)) in by_potential.iter_mut().zip(by_adaptation).zip(known()) {
+            let slope = *by_v * unit(threshold);
+            let share = if adaptive { v / threshold } else { one };
+            // Chosen at the end, so that compilers vectorise.
+            let active = threshold < T::infinity();
+            *by_v = if active { slope } else { zero };
+            *by_a = if active { -beta * slope * share } else { zero };
+        }
     }
 }
 
@@ -278,16 +286,22 @@ mod tests {
         let surrogate = Surrogate::Triangular { height: 0.3, width: 1.0 };
         let neuron = AdaptiveLif { threshold: 0.5, adaptation_strength: 2.0, ..NEURON };
         let (v, threshold) = (0.7, 0.8);
+        let slopes = |unit, threshold: f64| {
+            let (mut by_potential, mut by_adaptation) = ([f64::NAN], [f64::NAN]);
+            let out = (&mut by_potential[..], &mut by_adaptation[..]);
+            PseudoDerivative { surrogate, unit }.of(&neuron, (&[v], &[threshold]), out);
+            (by_potential[0], by_adaptation[0])
+        };
         // Bellec et al. 2020: ψ = (γ/ϑ)·max(0, 1 − |v − A|/ϑ), and −β·ψ for the adaptation.
-        let eprop = PseudoDerivative { surrogate, unit: ThresholdUnit::Baseline }.at(&neuron, v, threshold);
+        let eprop = slopes(ThresholdUnit::Baseline, threshold);
         let psi = 0.3 / 0.5 * (1.0 - 0.1f64 / 0.5);
         assert!((eprop.0 - psi).abs() < 1e-12 && (eprop.1 + 2.0 * psi).abs() < 1e-12);
         // LSNN: the derivative of v/A − 1, by v as by a.
-        let lsnn = PseudoDerivative { surrogate, unit: ThresholdUnit::Adaptive }.at(&neuron, v, threshold);
+        let lsnn = slopes(ThresholdUnit::Adaptive, threshold);
         let psi = 0.3 * (1.0 - 0.1f64 / 0.8);
         assert!((lsnn.0 - psi / 0.8).abs() < 1e-12 && (lsnn.1 + psi * 2.0 * 0.7 / 0.64).abs() < 1e-12);
         for unit in [ThresholdUnit::Baseline, ThresholdUnit::Adaptive] {
-            assert_eq!(PseudoDerivative { surrogate, unit }.at(&neuron, v, f64::INFINITY), (0.0, 0.0));
+            assert_eq!(slopes(unit, f64::INFINITY), (0.0, 0.0));
         }
     }
 }

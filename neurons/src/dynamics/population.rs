@@ -57,11 +57,8 @@ impl Population {
         (by_potential, by_adaptation): (&mut [T], &mut [T]),
     ) {
         for (neuron, range) in self.groups() {
-            let known = potential[range.clone()].iter().zip(&threshold[range.clone()]);
-            let out = by_potential[range.clone()].iter_mut().zip(&mut by_adaptation[range]);
-            for ((&v, &threshold), (by_v, by_a)) in known.zip(out) {
-                (*by_v, *by_a) = derivative.at(neuron, v, threshold);
-            }
+            let known = (&potential[range.clone()], &threshold[range.clone()]);
+            derivative.of(neuron, known, (&mut by_potential[range.clone()], &mut by_adaptation[range]));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A network learns while its connections come and go, their number fixed: gradient descent on the connections that exist,
 //! a random walk, and a new connection for each that is lost ([`rewiring`]). Measured on a perceptron of the paper's size
-//! with 1 % of the connections in its first layer, and on gated recurrent units that read images row by row.
+//! with 1 % of the connections in its first layer, and on gated recurrent units that read images four rows at a time.
 
 mod rewiring;
 
@@ -79,7 +79,10 @@ impl Network for Perceptron {
     }
 }
 
-/// Gated recurrent units that read an image row by row; the last output is classified.
+/// Rows of an image that the recurrent network reads in a step: it has many inputs to choose from, more than row by row.
+const ROWS: usize = 4;
+
+/// Gated recurrent units that read an image some rows at a time; the last output is classified.
 struct Recurrent {
     variables: Variables,
 }
@@ -88,7 +91,7 @@ impl Recurrent {
     fn new(side: usize, units: usize, connectivity: f64, random: &mut Random) -> Result<Self> {
         let mut variables = Variables::default();
         let size = |inputs: usize| (1.0 / (inputs as f64 * connectivity)).sqrt();
-        variables.add_normal("input", &[side, 3 * units], size(side), random)?;
+        variables.add_normal("input", &[ROWS * side, 3 * units], size(ROWS * side), random)?;
         variables.add_normal("recurrent", &[units, 3 * units], size(units), random)?;
         variables.add_normal("output", &[units, CLASSES], (1.0 / units as f64).sqrt(), random)?;
         for (name, width) in [("input bias", 3 * units), ("output bias", CLASSES)] {
@@ -105,10 +108,11 @@ impl Network for Recurrent {
 
     fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
         let (x, _) = images.batch(indices)?;
-        let rows = x.reshape((indices.len(), images.side, images.side))?;
+        let steps = images.side / ROWS;
+        let rows = x.reshape((indices.len(), steps, ROWS * images.side))?;
         let get = |name| self.variables.get(name);
         let current = linear(&rows, get("input")?, get("input bias")?)?;
-        let last = gru_scan(&current, get("recurrent")?)?.narrow(1, images.side - 1, 1)?.squeeze(1)?;
+        let last = gru_scan(&current, get("recurrent")?)?.narrow(1, steps - 1, 1)?.squeeze(1)?;
         Ok(linear(&last, get("output")?, get("output bias")?)?)
     }
 }

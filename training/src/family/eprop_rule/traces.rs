@@ -52,17 +52,20 @@ struct Group<'a> {
     membrane: Vec<f32>,
     /// ε of every step of the stretch.
     stretch: Vec<f32>,
-    /// For every presynaptic neuron the gradient so far, E, and A unless the neurons don't adapt, for all neurons of
-    /// the group.
-    synapses: Vec<f32>,
-    /// What ε of every step adds to them.
-    factors: Vec<f32>,
+    /// For every presynaptic neuron the gradient so far, for all neurons of the group.
+    gradient: Vec<f32>,
+    /// For every presynaptic neuron E, and A unless the neurons don't adapt, for all neurons of the group.
+    traces: Vec<f32>,
+    /// What ε of every step adds to the gradient.
+    gradient_factors: Vec<f32>,
+    /// What ε of every step adds to the traces.
+    trace_factors: Vec<f32>,
 }
 
 impl Group<'_> {
-    /// Gradient, E, and A where there is one.
-    fn kinds(&self) -> usize {
-        if self.neuron.adaptation_strength == 0.0 { 2 } else { 3 }
+    /// Values of the traces of a presynaptic neuron: E, and A where there is one.
+    fn width(&self) -> usize {
+        if self.neuron.adaptation_strength == 0.0 { self.range.len() } else { 2 * self.range.len() }
     }
 }
 
@@ -72,11 +75,12 @@ pub(super) struct Run<'a> {
     weights: &'a Weights,
     by_spike: &'a [f32],
     groups: Vec<Group<'a>>,
-    /// Learning signals, ψ, φ and filtered spikes (steps, neurons), and errors (steps, outputs) of the stretch.
+    /// Learning signals, ψ, φ and filtered spikes (steps, neurons), readouts and errors (steps, outputs) of the stretch.
     signal: Vec<f32>,
     by_potential: Vec<f32>,
     by_adaptation: Vec<f32>,
     filtered: Vec<f32>,
+    readout: Vec<f32>,
     error: Vec<f32>,
     sums: Sums,
 }
@@ -95,13 +99,14 @@ impl<'a> Run<'a> {
                 current: vec![0.0; presynaptic],
                 membrane: vec![0.0; presynaptic],
                 stretch: vec![0.0; presynaptic * stretch],
-                synapses: Vec::new(),
-                factors: Vec::new(),
+                gradient: vec![0.0; presynaptic * range.len()],
+                traces: Vec::new(),
+                gradient_factors: vec![0.0; stretch * range.len()],
+                trace_factors: Vec::new(),
                 range,
             };
-            let width = group.kinds() * group.range.len();
-            group.synapses = vec![0.0; presynaptic * width];
-            group.factors = vec![0.0; stretch * width];
+            group.traces = vec![0.0; presynaptic * group.width()];
+            group.trace_factors = vec![0.0; stretch * group.width()];
             group
         };
         let row = vec![0.0; stretch * weights.neurons];
@@ -114,6 +119,7 @@ impl<'a> Run<'a> {
             by_potential: row.clone(),
             by_adaptation: row.clone(),
             filtered: row,
+            readout: vec![0.0; stretch * weights.outputs],
             error: vec![0.0; stretch * weights.outputs],
             sums: Sums {
                 loss: 0.0,
@@ -132,19 +138,19 @@ impl<'a> Run<'a> {
         for group in &mut self.groups {
             group.current.fill(0.0);
             group.membrane.fill(0.0);
-            let (kinds, count) = (group.kinds(), group.range.len());
-            for row in group.synapses.chunks_exact_mut(kinds * count) {
-                row[count..].fill(0.0);
-            }
+            group.traces.fill(0.0);
         }
         let mut state = self.network.population.rest::<f32>();
         let zero = vec![0.0; neurons];
         let (mut current, mut spikes, mut potential, mut threshold) = (zero.clone(), zero.clone(), zero.clone(), zero);
-        let gain = self.network.readout_gain as f32;
-        let (keep, mut readout, mut last) = (self.network.readout_decay as f32, vec![0.0; outputs], vec![0.0; neurons]);
+        let (keep, gain) = (self.network.readout_decay as f32, self.network.readout_gain as f32);
+        let mut filtered = vec![0.0; neurons];
         let mut before = vec![0.0; inputs + neurons];
-        let stretch = self.error.len() / outputs;
-        for (number, input) in input.chunks(stretch * inputs).enumerate() {
+        let time = input.len() / inputs;
+        // As few as possible, of about the same length.
+        let stretches = time.div_ceil(self.error.len() / outputs);
+        let mut start = 0;
+        for input in input.chunks(time.div_ceil(stretches) * inputs) {
             let steps = input.len() / inputs;
             for (step, x) in input.chunks_exact(inputs).enumerate() {
                 let row = step * neurons..(step + 1) * neurons;
@@ -163,88 +169,103 @@ impl<'a> Run<'a> {
                 for group in &mut self.groups {
                     presynaptic_traces(group, &before, step);
                 }
-                for (filtered, &z) in last.iter_mut().zip(&spikes) {
+                for (filtered, &z) in filtered.iter_mut().zip(&spikes) {
                     *filtered = keep * *filtered + gain * z;
                 }
-                self.filtered[row.clone()].copy_from_slice(&last);
-                readout.copy_from_slice(&self.weights.bias);
-                add_weighted_rows(&mut readout, &last, &self.weights.output);
-                let error = &mut self.error[step * outputs..][..outputs];
-                self.sums.loss += target.at(item, number * stretch + step, &readout, error);
-                let signal = &mut self.signal[row];
-                signal.fill(0.0);
-                add_weighted_rows(signal, error, &self.weights.feedback);
+                self.filtered[row].copy_from_slice(&filtered);
                 self.sums.spikes.iter_mut().zip(&spikes).for_each(|(sum, z)| *sum += z);
-                self.sums.bias.iter_mut().zip(&*error).for_each(|(sum, e)| *sum += e);
             }
-            self.synapses(steps);
+            self.learning_signals(item, start..start + steps, target);
+            self.synapses(steps, start == 0, start + steps == time);
+            start += steps;
         }
-        let buffers = [&current, &spikes, &potential, &threshold, &readout, &last, &before];
+        let buffers = [&current, &spikes, &potential, &threshold, &filtered, &before];
         self.count(&buffers);
+    }
+
+    /// Errors of the outputs at these steps, and how they reach the neurons.
+    fn learning_signals(&mut self, item: usize, times: Range<usize>, target: &impl OutputError) {
+        let Weights { neurons, outputs, ref output, ref feedback, ref bias, .. } = *self.weights;
+        let steps = times.len();
+        let filtered = Matrix::new(&self.filtered[..steps * neurons], steps, neurons);
+        let (readouts, errors) = (&mut self.readout[..steps * outputs], &mut self.error[..steps * outputs]);
+        readouts.chunks_exact_mut(outputs).for_each(|readout| readout.copy_from_slice(bias));
+        multiply(readouts, true, filtered, Matrix::new(output, neurons, outputs));
+        for ((time, readout), error) in times.zip(readouts.chunks_exact(outputs)).zip(errors.chunks_exact_mut(outputs))
+        {
+            self.sums.loss += target.at(item, time, readout, error);
+            self.sums.bias.iter_mut().zip(&*error).for_each(|(sum, e)| *sum += e);
+        }
+        let signals = &mut self.signal[..steps * neurons];
+        if errors.iter().any(|&e| e != 0.0) {
+            let errors = Matrix::new(errors, steps, outputs);
+            multiply(signals, false, errors, Matrix::new(feedback, outputs, neurons));
+            multiply(&mut self.sums.output, true, filtered.transposed(), errors);
+        } else {
+            signals.fill(0.0);
+        }
     }
 
     /// Counts the memory that is in use at the end of a sequence: `local` buffers and those of this run.
     fn count(&mut self, local: &[&Vec<f32>]) {
-        let own = [&self.signal, &self.by_potential, &self.by_adaptation, &self.filtered, &self.error];
+        let own = [&self.signal, &self.by_potential, &self.by_adaptation, &self.filtered, &self.readout, &self.error];
         let sums = [&self.sums.spikes, &self.sums.output, &self.sums.bias];
-        let groups = self.groups.iter().flat_map(|g| [&g.current, &g.membrane, &g.stretch, &g.synapses, &g.factors]);
+        let of_group = |g: &'_ Group<'_>| {
+            [&g.current, &g.membrane, &g.stretch, &g.gradient, &g.traces, &g.gradient_factors, &g.trace_factors]
+                .map(Vec::capacity)
+        };
+        let groups = self.groups.iter().flat_map(of_group);
         let values: usize =
-            own.into_iter().chain(sums).chain(local.iter().copied()).chain(groups).map(Vec::capacity).sum();
+            own.into_iter().chain(sums).chain(local.iter().copied()).map(Vec::capacity).chain(groups).sum();
         self.sums.memory = size_of::<f32>() * values;
     }
 
-    /// Brings the traces of all synapses, and the gradient, to the end of a stretch.
-    fn synapses(&mut self, steps: usize) {
-        let Weights { neurons, outputs, .. } = *self.weights;
-        let errors = &self.error[..steps * outputs];
-        if errors.iter().any(|&e| e != 0.0) {
-            let filtered = Matrix::new(&self.filtered[..steps * neurons], steps, neurons).transposed();
-            multiply(&mut self.sums.output, true, filtered, Matrix::new(errors, steps, outputs));
-        }
+    /// Brings the gradient and the traces of all synapses to the end of a stretch; before the `first` one of a sequence
+    /// there are no traces, after the `last` one nothing needs them.
+    fn synapses(&mut self, steps: usize, first: bool, last: bool) {
+        let neurons = self.weights.neurons;
+        let stretch = Stretch {
+            steps,
+            neurons,
+            keep: self.network.readout_decay as f32,
+            gain: self.network.readout_gain as f32,
+            by_potential: &self.by_potential,
+            by_adaptation: &self.by_adaptation,
+            signal: &self.signal,
+            by_spike: self.by_spike,
+        };
         let presynaptic = self.weights.presynaptic();
         for group in &mut self.groups {
-            let (kinds, count) = (group.kinds(), group.range.len());
-            let width = kinds * count;
+            let (count, width) = (group.range.len(), group.width());
             // How the gradient, E and A of the end depend on E and A of the start.
-            let mut by_start = vec![0.0; 2 * width];
-            for (kind, by_start) in [Kind::Gradient, Kind::Eligibility, Kind::Adaptation]
-                .into_iter()
-                .zip(by_start.chunks_exact_mut(2 * count))
-            {
-                let stretch = Stretch {
-                    steps,
-                    neurons,
-                    keep: self.network.readout_decay as f32,
-                    gain: self.network.readout_gain as f32,
-                    by_potential: &self.by_potential,
-                    by_adaptation: &self.by_adaptation,
-                    signal: &self.signal,
-                    by_spike: self.by_spike,
-                };
-                let offset = kind as usize * count;
-                factors(
-                    group.neuron,
-                    group.range.clone(),
-                    kind,
-                    &stretch,
-                    by_start,
-                    &mut group.factors[offset..],
-                    width,
-                );
+            let mut by_start = vec![0.0; 2 * (count + width)];
+            let (by_start_gradient, by_start_traces) = by_start.split_at_mut(2 * count);
+            let range = || group.range.clone();
+            let out = &mut group.gradient_factors;
+            factors(group.neuron, range(), Kind::Gradient, &stretch, by_start_gradient, out, count);
+            if !last {
+                let kinds = [Kind::Eligibility, Kind::Adaptation].into_iter().enumerate();
+                for ((offset, kind), by_start) in kinds.zip(by_start_traces.chunks_exact_mut(2 * count)) {
+                    let out = &mut group.trace_factors[offset * count..];
+                    factors(group.neuron, range(), kind, &stretch, by_start, out, width);
+                }
             }
-            carry_over(&mut group.synapses, &by_start, kinds, count);
-            let traces = Matrix::new(&group.stretch[..steps * presynaptic], steps, presynaptic).transposed();
-            let factors = Matrix::new(&group.factors[..steps * width], steps, width);
-            multiply(&mut group.synapses, true, traces, factors);
+            if !first {
+                carry_over(&mut group.gradient, &mut group.traces, &by_start, count);
+            }
+            let presynaptic_traces =
+                Matrix::new(&group.stretch[..steps * presynaptic], steps, presynaptic).transposed();
+            let factors = Matrix::new(&group.gradient_factors[..steps * count], steps, count);
+            multiply(&mut group.gradient, true, presynaptic_traces, factors);
+            if !last {
+                let factors = Matrix::new(&group.trace_factors[..steps * width], steps, width);
+                multiply(&mut group.traces, true, presynaptic_traces, factors);
+            }
         }
     }
 
     pub(super) fn finish(mut self) -> Sums {
-        let gradient = |group: Group<'_>| {
-            let (kinds, count) = (group.kinds(), group.range.len());
-            group.synapses.chunks_exact(kinds * count).flat_map(|row| row[..count].to_vec()).collect()
-        };
-        self.sums.groups = self.groups.into_iter().map(gradient).collect();
+        self.sums.groups = self.groups.into_iter().map(|group| group.gradient).collect();
         self.sums
     }
 }
@@ -304,28 +325,32 @@ fn factors(
 }
 
 /// What is left of E and A of the start in the gradient, E and A of the end.
-#[multiversion::multiversion(targets = "simd")]
-fn carry_over(synapses: &mut [f32], by_start: &[f32], kinds: usize, count: usize) {
-    for row in synapses.chunks_exact_mut(kinds * count) {
-        let (gradient, traces) = row.split_at_mut(count);
+fn carry_over(gradient: &mut [f32], traces: &mut [f32], by_start: &[f32], count: usize) {
+    let by = |kind: usize| by_start[2 * kind * count..][..2 * count].split_at(count);
+    let ((g_by_e, g_by_a), (e_by_e, e_by_a)) = (by(0), by(1));
+    let width = traces.len() / (gradient.len() / count);
+    for (gradient, traces) in gradient.chunks_exact_mut(count).zip(traces.chunks_exact_mut(width)) {
         let (eligibility, adaptation) = traces.split_at_mut(count);
-        let by = |kind: usize| by_start[2 * kind * count..][..2 * count].split_at(count);
-        let ((g_by_e, g_by_a), (e_by_e, e_by_a)) = (by(0), by(1));
-        if kinds == 2 {
-            for (((g, e), &g_by_e), &e_by_e) in gradient.iter_mut().zip(eligibility).zip(g_by_e).zip(e_by_e) {
-                *g += g_by_e * *e;
-                *e *= e_by_e;
-            }
+        add_products(gradient, g_by_e, eligibility);
+        if adaptation.is_empty() {
+            scale(eligibility, e_by_e);
         } else {
-            let (_, a_by_a) = by(2);
-            for j in 0..count {
-                let (e, a) = (eligibility[j], adaptation[j]);
-                gradient[j] += g_by_e[j] * e + g_by_a[j] * a;
-                eligibility[j] = e_by_e[j] * e + e_by_a[j] * a;
-                adaptation[j] = a_by_a[j] * a;
-            }
+            add_products(gradient, g_by_a, adaptation);
+            scale(eligibility, e_by_e);
+            add_products(eligibility, e_by_a, adaptation);
+            scale(adaptation, by(2).1);
         }
     }
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn add_products(sum: &mut [f32], a: &[f32], b: &[f32]) {
+    sum.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn scale(values: &mut [f32], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
 }
 
 /// Adds the rows of `weights`, each as often as its factor says; most factors are zero.
