@@ -28,7 +28,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 };
 
 /// The l1 norm takes a connection without gradient away within an epoch or two; a new one that finds no gradient, at once.
-const L1: f64 = 0.05;
+const L1: f64 = 0.03;
+/// In the soft form, where new connections are not drawn but come of themselves, it is larger.
+const SOFT_L1: f64 = 0.05;
 const TEMPERATURE: f64 = 1e-5;
 /// Share of the connectivity that the soft form is asked for: what is learned holds more connections than the walk alone.
 const SOFT_SHARE: f64 = 0.37;
@@ -189,7 +191,8 @@ impl Trial<'_> {
                 self.train(network, masked, |masked, rate| masked.inner().set_rate(rate)).map(|c| c.0)
             }
             Wiring::Rewired(formation) => {
-                let walk = Walk { rate: self.rate, l1: L1, temperature: TEMPERATURE };
+                let l1 = if formation == Formation::Soft { SOFT_L1 } else { L1 };
+                let walk = Walk { rate: self.rate, l1, temperature: TEMPERATURE };
                 let inner = DeepRewiring::new(optimizer, variables, self.connectivity, walk, formation, random)?;
                 let first = inner.mask();
                 let counted = Counted { inner, deviation: 0 };
@@ -234,6 +237,8 @@ struct Comparison {
     dense: Course,
     fixed: Course,
     rewired: Course,
+    /// DEEP R with half as many connections more.
+    denser: Option<Course>,
     soft: Option<Course>,
 }
 
@@ -253,6 +258,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let shares = if quick { [0.05, 0.2, 0.5] } else { [0.01, 0.03, 0.3] };
     let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
     let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
+    let denser_shares = shares.map(|share| 1.5 * share);
+    let denser_connectivity: Vec<_> = WEIGHTS.into_iter().zip(denser_shares).collect();
     let epochs = 8;
     // The dense network's best rate is lower than that of the few connections, which have to grow.
     let (batch, rate, dense_rate) = if quick { (20, 2e-2, 2e-2) } else { (64, 2e-2, 5e-3) };
@@ -261,21 +268,25 @@ fn run(settings: &Settings) -> Result<Outcome> {
     // Masks of the small network differ by several points.
     let masks = if quick { 4 } else { 1 };
     let fixed = |mask| Trial { seed: seed.wrapping_add(mask), ..trial }.run(&network(&shares)?, Wiring::FixedMask);
-    let ((dense, fixed), (rewired, soft)) = rayon::join(
+    let rewired = |connectivity, shares, formation| {
+        Trial { connectivity, ..trial }.run(&network(shares)?, Wiring::Rewired(formation))
+    };
+    let constant = || rewired(&connectivity, &shares, Formation::Constant);
+    let (unrewired, rewired) = rayon::join(
         || {
             let dense = || Trial { rate: dense_rate, ..trial }.run(&network(&[1.0; 3])?, Wiring::Dense);
-            rayon::join(dense, || (0..masks).map(fixed).collect::<Result<Vec<_>>>())
+            let denser = || rewired(&denser_connectivity, &denser_shares, Formation::Constant).map(Some);
+            let (dense, fixed) = rayon::join(dense, || (0..masks).map(fixed).collect::<Result<Vec<_>>>());
+            anyhow::Ok((dense?, fixed?, if quick { None } else { denser()? }))
         },
         || {
-            let soft = Trial { connectivity: &soft_connectivity, ..trial };
-            let soft = || soft.run(&network(&shares)?, Wiring::Rewired(Formation::Soft)).map(Some);
-            rayon::join(
-                || trial.run(&network(&shares)?, Wiring::Rewired(Formation::Constant)),
-                || if quick { Ok(None) } else { soft() },
-            )
+            let soft = || rewired(&soft_connectivity, &shares, Formation::Soft).map(Some);
+            let (constant, soft) = rayon::join(constant, || if quick { Ok(None) } else { soft() });
+            anyhow::Ok((constant?, soft?))
         },
     );
-    let feedforward = Comparison { dense: dense?, fixed: Course::mean(&fixed?), rewired: rewired?, soft: soft? };
+    let ((dense, fixed, denser), (rewired, soft)) = (unrewired?, rewired?);
+    let feedforward = Comparison { dense, fixed: Course::mean(&fixed), rewired, denser, soft };
 
     let mut measurements = feedforward.measurements("feed-forward", quick);
     let mut charts = vec![feedforward.chart("Feed-forward network")];
@@ -294,7 +305,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
                 )
             },
         );
-        let recurrent = Comparison { dense: dense?, fixed: fixed?, rewired: rewired?, soft: None };
+        let recurrent = Comparison { dense: dense?, fixed: fixed?, rewired: rewired?, denser: None, soft: None };
         measurements.extend(recurrent.measurements("recurrent", quick));
         charts.push(recurrent.chart("Gated recurrent units"));
     }
@@ -303,7 +314,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
 impl Comparison {
     fn measurements(&self, part: &'static str, quick: bool) -> Vec<Measurement> {
-        let Self { dense, fixed, rewired, soft } = self;
+        let Self { dense, fixed, rewired, denser, soft } = self;
         let gap = if quick { 15.0 } else { 2.0 };
         let mut measurements = vec![
             Measurement::at_most(
@@ -319,6 +330,14 @@ impl Comparison {
         ];
         if part == "feed-forward" && !quick {
             measurements.push(Measurement::at_least(part, "accuracy, %", rewired.last(), 95.5).against(dense.last()));
+        }
+        if let Some(denser) = denser {
+            let metric = "points of accuracy below the dense network, half as many connections more";
+            measurements.push(
+                Measurement::at_most(part, metric, dense.last() - denser.last(), 1.5)
+                    .against(dense.last() - rewired.last()),
+            );
+            measurements.push(Measurement::at_most(part, "share of them", denser.share, 0.0201).against(rewired.share));
         }
         if let Some(soft) = soft {
             let part = "soft-DEEP R";
@@ -341,11 +360,13 @@ impl Comparison {
         let line = |name: String, course: &Course| {
             Series::new(name, course.accuracy.iter().enumerate().map(|(i, a)| ((i + 1) as f64, *a)).collect())
         };
+        let share = |course: &Course| format!("DEEP R, {:.1} % of the connections", 100.0 * course.share);
         let mut series = vec![
             line("dense".to_owned(), &self.dense),
-            line(format!("DEEP R, {:.1} % of the connections", 100.0 * self.rewired.share), &self.rewired),
+            line(share(&self.rewired), &self.rewired),
             line("as many, fixed".to_owned(), &self.fixed),
         ];
+        series.extend(self.denser.as_ref().map(|denser| line(share(denser), denser)));
         series.extend(self.soft.as_ref().map(|soft| line("soft-DEEP R".to_owned(), soft)));
         Chart {
             title: title.to_owned(),
