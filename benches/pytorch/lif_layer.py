@@ -8,8 +8,9 @@
 Linear(n, n) and leaky integrate-and-fire neurons, batch 16, 500 steps, normal input, loss = sum of the spikes, single
 precision, forward and backward pass. For each size and library one process: seconds of the whole, seconds of the neurons
 alone, each the best of some passes, and peak memory in MB. The matrix product is done for all steps at once everywhere. Ours
-has one figure more: the neurons' two scans without a gradient graph around them, as a learning rule calls them. With --keep
-the C library keeps pages that are freed, for all three, as allocators of long-running programs do.
+has one figure more: the neurons' two scans without a gradient graph around them, as a learning rule calls them. It has
+the allocator of the program `spiccato`, which keeps freed pages for some milliseconds; with --keep the C library keeps them for
+the others too.
 """
 
 import os
