@@ -83,8 +83,9 @@ fn learn(split: &Split, strength: f64, seed: u64) -> Result<Vec<(f64, f64)>> {
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let Split { train, test } = Split::mnist(settings)?;
     let split = Split { train: train.halved(), test: test.halved() };
-    let adapting = learn(&split, 40.0, settings.seed)?;
-    let regular = learn(&split, 0.0, settings.seed)?;
+    let learn = |strength| learn(&split, strength, settings.seed);
+    let (adapting, regular) = rayon::join(|| learn(40.0), || learn(0.0));
+    let (adapting, regular) = (adapting?, regular?);
     let right = |course: &[(f64, f64)]| course.last().map_or(f64::NAN, |point| point.1);
     let metric = "accuracy, half of the neurons adapt, % (none adapts)";
     let measurements =
