@@ -337,7 +337,6 @@ impl Comparison {
                 Measurement::at_most(part, metric, dense.last() - denser.last(), 1.5)
                     .against(dense.last() - rewired.last()),
             );
-            measurements.push(Measurement::at_most(part, "share of them", denser.share, 0.0201).against(rewired.share));
         }
         if let Some(soft) = soft {
             let part = "soft-DEEP R";
