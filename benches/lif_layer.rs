@@ -1,7 +1,7 @@
 //! The layer that libraries for spiking networks publish: Linear(n, n) and leaky integrate-and-fire neurons, batch 16, 500
 //! steps, forward and backward pass, on one thread. `cargo bench -p spiccato-neurons --bench lif_layer -- 1024` prints
-//! neurons, seconds of the whole, of the neurons alone in a gradient graph, of their two scans without one, each the best of
-//! some passes, and peak memory in MB.
+//! neurons, seconds of the whole, of the whole with spikes for input, of the neurons alone in a gradient graph, of their two
+//! scans without one, each the best of some passes, and peak memory in MB.
 //! `benches/pytorch/lif_layer.py` runs it beside other libraries.
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{Lif, Reset};
 use spiccato_neurons::gradcheck::random;
-use spiccato_neurons::ops::{lif_scan, lif_scan_adjoint, linear};
+use spiccato_neurons::ops::{event_linear, lif_scan, lif_scan_adjoint, linear};
 
 /// As the program `spiccato` has.
 #[global_allocator]
@@ -22,14 +22,14 @@ const STEPS: usize = 500;
 fn main() -> Result<()> {
     let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for n in if sizes.is_empty() { vec![512] } else { sizes } {
-        let [whole, neurons, scans] = measure(n)?;
-        println!("{n} {whole:.4} {neurons:.4} {scans:.4} {}", peak_memory());
+        let [whole, events, neurons, scans] = measure(n)?;
+        println!("{n} {whole:.4} {events:.4} {neurons:.4} {scans:.4} {}", peak_memory());
     }
     Ok(())
 }
 
-/// Seconds of the whole layer, of the neurons alone, and of their two scans.
-fn measure(n: usize) -> Result<[f64; 3]> {
+/// Seconds of the whole layer, of the same with spikes for input, of the neurons alone, and of their two scans.
+fn measure(n: usize) -> Result<[f64; 4]> {
     let f32s = |dims: &[usize], seed| random(dims, seed)?.to_dtype(DType::F32);
     // Uniform numbers with the variance of the standard normal ones that the others get.
     let x = (f32s(&[BATCH, STEPS, n], 1)? * 3f64.sqrt())?;
@@ -39,11 +39,14 @@ fn measure(n: usize) -> Result<[f64; 3]> {
         (Lif { decay: 0.9, threshold: 1.0, reset: Reset::Subtract }, Surrogate::FastSigmoid { slope: 25.0 });
     let spikes = |current: &Tensor| lif_scan(current, neuron, surrogate, true);
     let whole = best(n, || spikes(&linear(&x, &weight, &bias)?)?.sum_all()?.backward())?;
+    // One input in twenty has an event in a step.
+    let events = f32s(&[BATCH, STEPS, n], 3)?.ge(0.9)?.to_dtype(DType::F32)?;
+    let events = best(n, || spikes(&event_linear(&events, &weight, &bias)?)?.sum_all()?.backward())?;
     let current = Var::from_tensor(&linear(&x, &weight, &bias)?.detach())?;
     let neurons = best(n, || spikes(&current)?.sum_all()?.backward())?;
     let (current, gradient) = (current.as_detached_tensor(), Tensor::ones(x.shape(), DType::F32, &Device::Cpu)?);
     let scans = best(n, || Ok((spikes(&current)?, lif_scan_adjoint(&current, &gradient, neuron, surrogate, true)?)))?;
-    Ok([whole, neurons, scans])
+    Ok([whole, events, neurons, scans])
 }
 
 /// Seconds of the best of some passes, fewer for large layers.

@@ -6,8 +6,9 @@
     venv/bin/python benches/pytorch/lif_layer.py 512 1024 2048 4096
 
 Linear(n, n) and leaky integrate-and-fire neurons, batch 16, 500 steps, normal input, loss = sum of the spikes, single
-precision, forward and backward pass. For each size and library one process: seconds of the whole, seconds of the neurons
-alone, each the best of some passes, and peak memory in MB. The matrix product is done for all steps at once everywhere. Ours
+precision, forward and backward pass. For each size and library one process: seconds of the whole, of the whole with spikes
+for input (one of twenty inputs in a step; ours adds up their weights), and of the neurons alone, each the best of some passes,
+and peak memory in MB. The matrix product is done for all steps at once everywhere. Ours
 has one figure more: the neurons' two scans without a gradient graph around them, as a learning rule calls them. It has
 the allocator of the program `spiccato`, which keeps freed pages for some milliseconds; with --keep the C library keeps them for
 the others too.
@@ -66,8 +67,9 @@ def measure(library, n):
 
     layer = torch.nn.Linear(n, n)
     x = torch.randn(STEPS, BATCH, n)
+    events = (torch.rand(STEPS, BATCH, n) < 0.05).float()
 
-    def whole():
+    def whole(x):
         layer.zero_grad()
         neurons(layer(x)).sum().backward()
 
@@ -77,9 +79,9 @@ def measure(library, n):
         current.grad = None
         neurons(current).sum().backward()
 
-    total, alone = best(n, whole), best(n, scan)
+    total, sparse, alone = best(n, lambda: whole(x)), best(n, lambda: whole(events)), best(n, scan)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
-    print(n, f"{total:.4f}", f"{alone:.4f}", peak)
+    print(n, f"{total:.4f}", f"{sparse:.4f}", f"{alone:.4f}", peak)
 
 
 def main():
@@ -89,7 +91,8 @@ def main():
     sizes = [argument for argument in sys.argv[1:] if argument != "--keep"]
     environment = os.environ | ONE_THREAD | (KEEP if "--keep" in sys.argv else {})
     ours = ["cargo", "bench", "--quiet", "-p", "spiccato-neurons", "--bench", "lif_layer", "--"]
-    print("| n | library | whole, s | neurons alone, s | scans, s | peak memory, MB |\n|---|---|---|---|---|---|")
+    print("| n | library | whole, s | with spikes, s | neurons alone, s | scans, s | peak memory, MB |")
+    print("|---|---|---|---|---|---|---|")
     for n in sizes:
         for name, command in (
             ("ours", ours),
@@ -97,8 +100,8 @@ def main():
             ("Norse", [sys.executable, __file__, "norse"]),
         ):
             run = subprocess.run([*command, n], check=True, capture_output=True, text=True, env=environment)
-            _, whole, alone, *scans, peak = run.stdout.split()
-            print(f"| {n} | {name} | {whole} | {alone} | {' '.join(scans)} | {peak} |", flush=True)
+            _, whole, sparse, alone, *scans, peak = run.stdout.split()
+            print(f"| {n} | {name} | {whole} | {sparse} | {alone} | {' '.join(scans)} | {peak} |", flush=True)
 
 
 if __name__ == "__main__":

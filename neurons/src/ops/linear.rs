@@ -19,24 +19,37 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     differentiable3(Linear, x, weight, bias)
 }
 
+/// Rows of `x`, inputs and outputs.
+pub(super) fn sizes<T>(x: View<'_, T>, weight: View<'_, T>, bias: View<'_, T>) -> Result<(usize, usize, usize)> {
+    let (rows, inputs) = x.rows()?;
+    let (inner, outputs) = weight.shape.dims2()?;
+    let (groups, width) = bias.shape.dims2()?;
+    if inner != inputs || width != outputs || groups == 0 || !(groups == 1 || x.shape.dims()[0] == groups) {
+        bail!("linear: x {:?}, weight {:?} and bias {:?} don't fit", x.shape, weight.shape, bias.shape);
+    }
+    Ok((rows, inputs, outputs))
+}
+
+/// `rows` rows that hold their group's bias.
+pub(super) fn spread<T: Copy>(bias: &[T], rows: usize, outputs: usize) -> Vec<T> {
+    let groups = bias.len() / outputs.max(1);
+    let mut out = Vec::with_capacity(rows * outputs);
+    for group in bias.chunks_exact(outputs.max(1)) {
+        for _ in 0..rows / groups {
+            out.extend_from_slice(group);
+        }
+    }
+    out
+}
+
 struct Linear;
 
 impl Kernel3 for Linear {
     const NAME: &'static str = "linear";
 
     fn run<T: Real>(&self, x: View<'_, T>, weight: View<'_, T>, bias: View<'_, T>) -> Result<(Vec<T>, Shape)> {
-        let (rows, inputs) = x.rows()?;
-        let (inner, outputs) = weight.shape.dims2()?;
-        let (groups, width) = bias.shape.dims2()?;
-        if inner != inputs || width != outputs || groups == 0 || !(groups == 1 || x.shape.dims()[0] == groups) {
-            bail!("linear: x {:?}, weight {:?} and bias {:?} don't fit", x.shape, weight.shape, bias.shape);
-        }
-        let mut out = Vec::with_capacity(rows * outputs);
-        for group in bias.data.chunks_exact(outputs.max(1)) {
-            for _ in 0..rows / groups {
-                out.extend_from_slice(group);
-            }
-        }
+        let (rows, inputs, outputs) = sizes(x, weight, bias)?;
+        let mut out = spread(bias.data, rows, outputs);
         let weight = Matrix::new(weight.data, inputs, outputs);
         multiply(&mut out, true, Matrix::new(x.data, rows, inputs), weight);
         let mut dims = x.shape.dims().to_vec();
