@@ -14,17 +14,20 @@ pub(super) fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> 
     Ok((scores.log_sum_exp(D::Minus1)? - right)?.mean_all()?)
 }
 
-/// Backpropagation over all images in random order, `batch` at a time; those left over at the end are left out.
+/// Backpropagation over all images in random order, `batch` at a time; those left over at the end are left out. `rate` gives
+/// the learning rate by the share of the images that have been seen.
 pub(super) fn train_epoch(
     images: &Images,
     batch: usize,
     variables: &Variables,
     optimizer: &mut impl Optimize,
     random: &mut Random,
+    rate: impl Fn(f64) -> f64,
     loss: impl FnMut(&[usize]) -> Result<Tensor>,
 ) -> Result<()> {
     let mut rule = Backpropagation(loss);
-    for indices in images.shuffled(random).chunks_exact(batch) {
+    for (step, indices) in images.shuffled(random).chunks_exact(batch).enumerate() {
+        optimizer.set_rate(rate((step * batch) as f64 / images.len() as f64));
         train_step(&mut rule, optimizer, variables, indices)?;
     }
     Ok(())

@@ -154,10 +154,16 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let mut random = Random::new(seed, 51);
         let mut accuracies = Vec::new();
         for epoch in 0..epochs {
-            optimizer.set_rate(rate * 0.2f64.powf(epoch as f64 / (epochs - 1) as f64));
-            train_epoch(train, batch, &network.variables, &mut optimizer, &mut random, |indices| {
-                cross_entropy(&network.scores(train, indices)?, &train.labels(indices)?)
-            })?;
+            let rate = rate * 0.2f64.powf(epoch as f64 / (epochs - 1) as f64);
+            train_epoch(
+                train,
+                batch,
+                &network.variables,
+                &mut optimizer,
+                &mut random,
+                |_| rate,
+                |indices| cross_entropy(&network.scores(train, indices)?, &train.labels(indices)?),
+            )?;
             accuracies.push(accuracy(test, |indices| network.scores(test, indices))?);
         }
         Ok((network, accuracies))

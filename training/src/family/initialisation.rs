@@ -13,7 +13,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{Lif, Reset, decay};
-use spiccato_neurons::ops::{leaky_scan, lif_scan, linear};
+use spiccato_neurons::ops::{event_linear, leaky_scan, lif_scan};
 
 use super::classification::{accuracy, cross_entropy, train_epoch};
 use super::engine::Random;
@@ -73,7 +73,7 @@ impl Layer {
 
     /// What the membranes take in, for spikes (batch, time, inputs) and weights (inputs, neurons).
     fn current(&self, spikes: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let input = linear(spikes, weight, &self.no_bias)?;
+        let input = event_linear(spikes, weight, &self.no_bias)?;
         Ok((leaky_scan(&input, &self.synapse, None)? * self.scale)?)
     }
 
@@ -158,12 +158,21 @@ fn encode(images: &Images, indices: &[usize], random: &mut Random) -> Result<Ten
 /// Share of the images that a network has right after seeing each once, percent.
 fn learn(network: &Network, split: &Split, seed: u64) -> Result<f64> {
     let Split { train, test } = split;
-    let mut optimizer = Optimizer::new(Method::Adam, 2e-3);
+    const RATE: f64 = 2e-3;
+    let mut optimizer = Optimizer::new(Method::Adam, RATE);
     let (mut order, mut noise) = (Random::new(seed, 42), Random::new(seed, 43));
-    train_epoch(train, BATCH, &network.variables, &mut optimizer, &mut order, |indices| {
-        let (_, scores) = network.run(&encode(train, indices, &mut noise)?)?;
-        cross_entropy(&scores, &train.labels(indices)?)
-    })?;
+    train_epoch(
+        train,
+        BATCH,
+        &network.variables,
+        &mut optimizer,
+        &mut order,
+        |_| RATE,
+        |indices| {
+            let (_, scores) = network.run(&encode(train, indices, &mut noise)?)?;
+            cross_entropy(&scores, &train.labels(indices)?)
+        },
+    )?;
     accuracy(test, |indices| Ok(network.run(&encode(test, indices, &mut noise)?)?.1))
 }
 

@@ -31,6 +31,9 @@ pub trait Optimize {
     /// # Errors
     /// If a gradient doesn't fit its variable or is not finite.
     fn step(&mut self, variables: &Variables, gradients: &GradStore) -> Result<()>;
+
+    /// Changes the learning rate.
+    fn set_rate(&mut self, rate: f64);
 }
 
 /// One step of training. Gives the loss before the step.

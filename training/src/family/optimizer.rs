@@ -49,11 +49,6 @@ impl Optimizer {
         Self { method, rate, states: BTreeMap::new() }
     }
 
-    /// Changes the learning rate.
-    pub fn set_rate(&mut self, rate: f64) {
-        self.rate = rate;
-    }
-
     /// The state as tensors by name, `f64`.
     ///
     /// # Errors
@@ -156,6 +151,10 @@ impl Optimize for Optimizer {
             set_values(variable, &weights)?;
         }
         Ok(())
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.rate = rate;
     }
 }
 

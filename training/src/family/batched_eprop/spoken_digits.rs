@@ -8,7 +8,7 @@ use super::recordings::{DIGITS, FRAMES, INPUTS, Recordings};
 use super::{PSEUDO_DERIVATIVE, STRETCH};
 use crate::family::engine::Random;
 use crate::family::eprop_rule::{EProp, Feedback};
-use crate::family::learning_rule::{LearningRule, train_step};
+use crate::family::learning_rule::{LearningRule, Optimize, train_step};
 use crate::family::optimizer::{Method, Optimizer};
 use crate::family::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use crate::family::targets::Classes;

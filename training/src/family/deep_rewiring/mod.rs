@@ -167,6 +167,10 @@ impl Optimize for Counted {
         }
         Ok(())
     }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.inner.set_rate(rate);
+    }
 }
 
 /// The same problem and schedule for all wirings.
@@ -185,10 +189,10 @@ impl Trial<'_> {
         let mut random = Random::new(self.seed, 10);
         let variables = network.variables();
         match wiring {
-            Wiring::Dense => self.train(network, optimizer, |optimizer, rate| optimizer.set_rate(rate)).map(|c| c.0),
+            Wiring::Dense => self.train(network, optimizer).map(|trained| trained.0),
             Wiring::FixedMask => {
                 let masked = FixedMask::new(optimizer, variables, self.connectivity, &mut random)?;
-                self.train(network, masked, |masked, rate| masked.inner().set_rate(rate)).map(|c| c.0)
+                self.train(network, masked).map(|trained| trained.0)
             }
             Wiring::Rewired(formation) => {
                 let l1 = if formation == Formation::Soft { SOFT_L1 } else { L1 };
@@ -196,10 +200,7 @@ impl Trial<'_> {
                 let inner = DeepRewiring::new(optimizer, variables, self.connectivity, walk, formation, random)?;
                 let first = inner.mask();
                 let counted = Counted { inner, deviation: 0 };
-                let (mut course, counted) = self.train(network, counted, |counted, rate| {
-                    counted.inner.inner().set_rate(rate);
-                    counted.inner.set_rate(rate);
-                })?;
+                let (mut course, counted) = self.train(network, counted)?;
                 let last = counted.inner.mask();
                 let active = last.iter().filter(|active| **active).count() as f64;
                 let renewed = first.iter().zip(&last).filter(|(before, now)| **now && !**before).count();
@@ -211,19 +212,14 @@ impl Trial<'_> {
         }
     }
 
-    /// The learning rate falls to a tenth over the epochs.
-    fn train<O: Optimize>(
-        &self,
-        network: &impl Network,
-        mut optimizer: O,
-        set_rate: impl Fn(&mut O, f64),
-    ) -> Result<(Course, O)> {
+    /// The learning rate falls to 0 with the steps.
+    fn train<O: Optimize>(&self, network: &impl Network, mut optimizer: O) -> Result<(Course, O)> {
         let Split { train, test } = self.split;
         let mut random = Random::new(self.seed, 11);
         let mut course = Course::default();
         for epoch in 0..self.epochs {
-            set_rate(&mut optimizer, self.rate * 0.1f64.powf(epoch as f64 / (self.epochs - 1).max(1) as f64));
-            train_epoch(train, self.batch, network.variables(), &mut optimizer, &mut random, |indices| {
+            let rate = |seen: f64| self.rate * (1.0 - (epoch as f64 + seen) / self.epochs as f64);
+            train_epoch(train, self.batch, network.variables(), &mut optimizer, &mut random, rate, |indices| {
                 cross_entropy(&network.scores(train, indices)?, &train.labels(indices)?)
             })?;
             course.accuracy.push(accuracy(test, |indices| network.scores(test, indices))?);

@@ -22,7 +22,7 @@ const BIRTH: f64 = 1e-12;
 /// The random walk of the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Walk {
-    /// Learning rate η of noise and l1 norm; the optimiser has its own.
+    /// Learning rate η of noise and l1 norm, that of the optimiser.
     pub(super) rate: f64,
     /// Strength of the l1 norm.
     pub(super) l1: f64,
@@ -104,16 +104,6 @@ impl<O: Optimize> DeepRewiring<O> {
         Ok(Self { inner, walk, formation, matrices, parameters, random })
     }
 
-    /// The optimiser that is wrapped.
-    pub(super) fn inner(&mut self) -> &mut O {
-        &mut self.inner
-    }
-
-    /// Changes the learning rate of the walk.
-    pub(super) fn set_rate(&mut self, rate: f64) {
-        self.walk.rate = rate;
-    }
-
     /// Active connections of each sparse variable, and how many were asked for.
     pub(super) fn connections(&self) -> impl Iterator<Item = (usize, usize)> {
         self.matrices.values().map(|matrix| (matrix.active(), matrix.connections))
@@ -149,6 +139,12 @@ impl<O: Optimize> Optimize for DeepRewiring<O> {
             set_values(variables.get(name)?, &matrix.weights())?;
         }
         Ok(())
+    }
+
+    /// That of the walk too.
+    fn set_rate(&mut self, rate: f64) {
+        self.inner.set_rate(rate);
+        self.walk.rate = rate;
     }
 }
 
@@ -221,11 +217,6 @@ impl<O: Optimize> FixedMask<O> {
         }
         Ok(Self { inner, masks })
     }
-
-    /// The optimiser that is wrapped.
-    pub(super) fn inner(&mut self) -> &mut O {
-        &mut self.inner
-    }
 }
 
 impl<O: Optimize> Optimize for FixedMask<O> {
@@ -236,6 +227,10 @@ impl<O: Optimize> Optimize for FixedMask<O> {
             variable.set(&(variable.as_tensor() * mask)?)?;
         }
         Ok(())
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.inner.set_rate(rate);
     }
 }
 

@@ -9,7 +9,7 @@ use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
 use super::super::engine::Random;
-use super::super::learning_rule::{Backpropagation, train_step};
+use super::super::learning_rule::{Backpropagation, Optimize, train_step};
 use super::super::optimizer::{Method, Optimizer};
 use super::super::recurrent_network::{RecurrentNetwork, leaky_readout};
 use super::super::variables::Variables;

@@ -13,7 +13,7 @@ use spiccato_neurons::dynamics::{Population, decay};
 use super::super::encoders::SpikeTrains;
 use super::super::engine::Random;
 use super::super::eprop_rule::{EProp, Feedback};
-use super::super::learning_rule::train_step;
+use super::super::learning_rule::{Optimize, train_step};
 use super::super::optimizer::{Method, Optimizer};
 use super::super::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
 use super::super::targets::softmax;

@@ -168,7 +168,7 @@ fn in_parts(problem: Problem, goal: f64) -> Result<Course> {
     let length = time / parts;
     while course.errors.len() < batches && (course.errors.len() < SMOOTH || course.last() > goal) {
         let (input, target) = sequences(time, &mut random)?;
-        optimizer.inner().set_rate(problem.rate_at(course.errors.len()));
+        optimizer.set_rate(problem.rate_at(course.errors.len()));
         let mut state = network.rest()?;
         for k in 0..parts {
             let part = network.part(&input.narrow(1, k * length, length)?.contiguous()?, &state)?;

@@ -40,11 +40,6 @@ impl<O: Optimize> Regularised<O> {
         Ok(Self { inner, alpha, beta, norm, states: states.collect::<Result<_>>()? })
     }
 
-    /// The optimiser that is wrapped.
-    pub(super) fn inner(&mut self) -> &mut O {
-        &mut self.inner
-    }
-
     /// Takes the averages for weights, at the end of an epoch or of all.
     pub(super) fn settle(&self, variables: &Variables) -> Result<()> {
         for (name, variable) in variables.iter() {
@@ -76,6 +71,10 @@ impl<O: Optimize> Optimize for Regularised<O> {
             state.average = (mixed - (&state.multiplier * (beta / alpha))?)?;
         }
         Ok(())
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.inner.set_rate(rate);
     }
 }
 

@@ -9,7 +9,7 @@ use spiccato_neurons::ops::Detach;
 use super::super::engine::Random;
 use super::super::image_encoders::threshold_crossing;
 use super::super::images::{CLASSES, Images, Split};
-use super::super::learning_rule::train_step;
+use super::super::learning_rule::{Optimize, train_step};
 use super::super::optimizer::{Method, Optimizer};
 use super::super::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use super::super::targets::Classes;

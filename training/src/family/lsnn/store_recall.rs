@@ -8,7 +8,7 @@ use spiccato_neurons::ops::Detach;
 
 use super::super::encoders::SpikeTrains;
 use super::super::engine::Random;
-use super::super::learning_rule::train_step;
+use super::super::learning_rule::{Optimize, train_step};
 use super::super::optimizer::{Method, Optimizer};
 use super::super::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use super::super::targets::Classes;
