@@ -42,7 +42,7 @@ pub trait Optimize {
 /// As [`LearningRule::gradients`] and [`Optimize::step`].
 pub fn train_step<Batch: ?Sized>(
     rule: &mut impl LearningRule<Batch>,
-    optimizer: &mut impl Optimize,
+    optimizer: &mut (impl Optimize + ?Sized),
     variables: &Variables,
     batch: &Batch,
 ) -> Result<f64> {

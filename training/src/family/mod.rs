@@ -15,6 +15,7 @@ pub mod eprop_rule;
 pub mod learning_rule;
 pub mod optimizer;
 pub mod recurrent_network;
+pub mod rewiring;
 pub mod targets;
 pub mod variables;
 

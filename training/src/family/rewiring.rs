@@ -1,4 +1,4 @@
-//! The rewiring itself, as a wrapper around any optimiser.
+//! DEEP R and soft-DEEP R (Bellec, Kappel, Maass & Legenstein, ICLR 2018) as a wrapper around any optimiser.
 //!
 //! Weight k is s_k·θ_k where θ_k > 0 and 0 elsewhere, with a sign s_k that never changes. The inner optimiser steps θ; then
 //! active connections get θ ← θ − η·l1 + √(2ηT)·ν with ν standard normal, and those that fall to 0 go dormant.
@@ -12,22 +12,22 @@ use anyhow::{Result, ensure};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 
-use crate::family::engine::Random;
-use crate::family::learning_rule::Optimize;
-use crate::family::variables::{Variables, set_values, values};
+use super::engine::Random;
+use super::learning_rule::Optimize;
+use super::variables::{Variables, set_values, values};
 
 /// Where a new connection starts.
 const BIRTH: f64 = 1e-12;
 
 /// The random walk of the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Walk {
+pub struct Walk {
     /// Learning rate η of noise and l1 norm, that of the optimiser.
-    pub(super) rate: f64,
+    pub rate: f64,
     /// Strength of the l1 norm.
-    pub(super) l1: f64,
+    pub l1: f64,
     /// Temperature T.
-    pub(super) temperature: f64,
+    pub temperature: f64,
 }
 
 impl Walk {
@@ -39,7 +39,7 @@ impl Walk {
 
 /// Which connections form when some are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Formation {
+pub enum Formation {
     /// DEEP R: as many as were lost.
     Constant,
     /// soft-DEEP R: those whose parameter comes above 0.
@@ -54,7 +54,7 @@ struct Matrix {
 }
 
 /// An optimiser that keeps some of the variables sparse.
-pub(super) struct DeepRewiring<O> {
+pub struct DeepRewiring<O> {
     inner: O,
     walk: Walk,
     formation: Formation,
@@ -67,7 +67,10 @@ pub(super) struct DeepRewiring<O> {
 impl<O: Optimize> DeepRewiring<O> {
     /// Makes the variables with these names sparse: of each, the given share of the connections stays, drawn at random, with
     /// the size and the sign of their weights; the others are dormant.
-    pub(super) fn new(
+    ///
+    /// # Errors
+    /// If a share is not one, or the values can't be read.
+    pub fn new(
         inner: O,
         variables: &Variables,
         connectivity: &[(&str, f64)],
@@ -105,12 +108,12 @@ impl<O: Optimize> DeepRewiring<O> {
     }
 
     /// Active connections of each sparse variable, and how many were asked for.
-    pub(super) fn connections(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub fn connections(&self) -> impl Iterator<Item = (usize, usize)> {
         self.matrices.values().map(|matrix| (matrix.active(), matrix.connections))
     }
 
     /// Which connections are active, over all sparse variables.
-    pub(super) fn mask(&self) -> Vec<bool> {
+    pub fn mask(&self) -> Vec<bool> {
         self.matrices.values().flat_map(|matrix| matrix.theta.iter().map(|theta| *theta > 0.0)).collect()
     }
 }
@@ -191,19 +194,17 @@ impl Matrix {
 }
 
 /// The control: connections drawn once, that then stay where they are.
-pub(super) struct FixedMask<O> {
+pub struct FixedMask<O> {
     inner: O,
     masks: BTreeMap<String, Tensor>,
 }
 
 impl<O: Optimize> FixedMask<O> {
     /// As [`DeepRewiring::new`].
-    pub(super) fn new(
-        inner: O,
-        variables: &Variables,
-        connectivity: &[(&str, f64)],
-        random: &mut Random,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If a variable has no such name.
+    pub fn new(inner: O, variables: &Variables, connectivity: &[(&str, f64)], random: &mut Random) -> Result<Self> {
         let mut masks = BTreeMap::new();
         for (name, share) in connectivity {
             let variable = variables.get(name)?;
