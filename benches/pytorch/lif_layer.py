@@ -10,8 +10,7 @@ precision, forward and backward pass. For each size and library one process: sec
 for input (one of twenty inputs in a step; ours adds up their weights), and of the neurons alone, each the best of some passes,
 and peak memory in MB. The matrix product is done for all steps at once everywhere. Ours
 has one figure more: the neurons' two scans without a gradient graph around them, as a learning rule calls them. It has
-the allocator of the program `spiccato`, which keeps freed pages for some milliseconds; with --keep the C library keeps them for
-the others too.
+the allocator of the program `spiccato`, which keeps freed pages for some milliseconds; with --keep all of them keep their pages.
 """
 
 import os
@@ -22,7 +21,12 @@ import time
 
 BATCH, STEPS = 16, 500
 ONE_THREAD = {"CANDLE_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
+KEEP = {
+    "MIMALLOC_PURGE_DELAY": "-1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
 
 
 def best(n, run):

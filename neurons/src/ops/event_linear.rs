@@ -5,7 +5,7 @@ use candle_core::{Result, Shape, Tensor};
 use super::composed;
 use super::kernel::{Kernel2, Kernel3, View, differentiable3, forward_only2};
 use super::linear::{sizes, spread};
-use super::matrix::{sum_rows, times_transposed};
+use super::products::{sum_rows, times_transposed};
 use crate::Real;
 
 /// As [`linear`](super::linear()), for an `x` of which few values differ from 0, as is so with spikes: the rows of the

@@ -4,7 +4,8 @@ use candle_core::{Result, Shape, Tensor, bail};
 
 use super::composed;
 use super::kernel::{Kernel3, View, differentiable3};
-use super::matrix::{Matrix, multiply, sum_rows, times_transposed, transposed_times};
+use super::matrix::{Matrix, multiply};
+use super::products::{sum_rows, times_transposed, transposed_times};
 use crate::Real;
 
 /// y = x·W + b for `x` (batch, …, inputs), `weight` (inputs, outputs) and `bias` either (1, outputs), the same for the

@@ -1,8 +1,5 @@
-//! Matrix products through the `gemm` crate: the one place with unsafe code.
+//! Matrix products through the `gemm` crate, the one place with unsafe code; large ones by Strassen's algorithm.
 
-use candle_core::{Result, Shape, Tensor};
-
-use super::kernel::{Kernel1, Kernel2, View, forward_only1, forward_only2};
 use crate::Real;
 
 /// A row-major matrix, or its transpose.
@@ -35,6 +32,33 @@ impl<'a, T> Matrix<'a, T> {
             ..self
         }
     }
+
+    /// Upper left, upper right, lower left and lower right quarter, for even dimensions.
+    fn quarters(self) -> [Self; 4] {
+        let (rows, columns) = (self.rows / 2, self.columns / 2);
+        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(row, column)| {
+            let start = row * rows * self.row_stride + column * columns * self.column_stride;
+            Self { data: &self.data[start..], rows, columns, ..self }
+        })
+    }
+
+    /// The matrix, or its transpose where that is what lies row after row.
+    fn in_order_of_storage(self) -> Self {
+        if self.is_row_major() { self } else { self.transposed() }
+    }
+
+    /// A matrix of the same size and order of storage with these values.
+    fn like(self, data: &[T]) -> Matrix<'_, T> {
+        if self.is_row_major() {
+            Matrix::new(data, self.rows, self.columns)
+        } else {
+            Matrix::new(data, self.columns, self.rows).transposed()
+        }
+    }
+
+    fn is_row_major(&self) -> bool {
+        self.column_stride == 1
+    }
 }
 
 /// `out` ← `a`·`b`, or `out` ← `out` + `a`·`b` with `accumulate`; `out` is row-major.
@@ -44,8 +68,122 @@ impl<'a, T> Matrix<'a, T> {
 pub fn multiply<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(out.len(), a.rows * b.columns, "a product of {} × {}", a.rows, b.columns);
-    // SAFETY: the constructor has checked that every (row, column) of `a` and `b` lies within their slices, and the
-    // assertion above that `out` holds rows × columns; the strides passed are those of row-major storage or its
+    let mut work = vec![T::zero(); work_space(a, b, LEAST)];
+    multiply_by_quarters(out, accumulate, a, b, LEAST, &mut work);
+}
+
+/// Quarters have at least this many rows, columns and inner columns; below, the sums cost what the products save.
+const LEAST: usize = 500;
+
+fn is_large<T>(a: Matrix<'_, T>, b: Matrix<'_, T>, least: usize) -> bool {
+    [a.rows, a.columns, b.columns].iter().all(|dimension| dimension % 2 == 0 && dimension / 2 >= least)
+}
+
+/// Elements that [`multiply_by_quarters`] needs besides the result.
+fn work_space<T: Copy>(a: Matrix<'_, T>, b: Matrix<'_, T>, least: usize) -> usize {
+    if !is_large(a, b, least) {
+        return 0;
+    }
+    let ([a, ..], [b, ..]) = (a.quarters(), b.quarters());
+    a.rows * a.columns + b.rows * b.columns + 5 * a.rows * b.columns + work_space(a, b, least)
+}
+
+/// Strassen's algorithm (1969) in Winograd's form, seven products of quarters and fifteen sums in place of eight products,
+/// as long as quarters are large. Rounding errors grow with each level.
+fn multiply_by_quarters<T: Real>(
+    out: &mut [T],
+    accumulate: bool,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    least: usize,
+    work: &mut [T],
+) {
+    if !is_large(a, b, least) {
+        return multiply_whole(out, accumulate, a, b);
+    }
+    let ([a11, a12, a21, a22], [b11, b12, b21, b22]) = (a.quarters(), b.quarters());
+    let (rows, columns) = (a11.rows, b11.columns);
+    let (s, work) = work.split_at_mut(rows * a11.columns);
+    let (t, work) = work.split_at_mut(b11.rows * columns);
+    let mut work = work;
+    let [c11, c12, c21, c22, p1] = std::array::from_fn(|_| {
+        let (quarter, rest) = std::mem::take(&mut work).split_at_mut(rows * columns);
+        work = rest;
+        quarter
+    });
+    let mut product =
+        |out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>| multiply_by_quarters(out, false, a, b, least, work);
+    let plus = |sum: &mut [T], other: &[T]| mix(sum, T::one(), T::one(), other);
+    let minus = |sum: &mut [T], other: &[T]| mix(sum, T::one(), -T::one(), other);
+
+    // The order of Douglas, Heroux, Slishman & Smith (1994), which keeps one sum of each factor.
+    copy(s, a11);
+    mix_matrix(s, 1.0, -1.0, a21);
+    copy(t, b22);
+    mix_matrix(t, 1.0, -1.0, b12);
+    product(c21, a11.like(s), b11.like(t));
+    copy(s, a21);
+    mix_matrix(s, 1.0, 1.0, a22);
+    copy(t, b12);
+    mix_matrix(t, 1.0, -1.0, b11);
+    product(c22, a11.like(s), b11.like(t));
+    mix_matrix(s, 1.0, -1.0, a11);
+    mix_matrix(t, -1.0, 1.0, b22);
+    product(c12, a11.like(s), b11.like(t));
+    mix_matrix(s, -1.0, 1.0, a12);
+    product(c11, a11.like(s), b22);
+    product(p1, a11, b11);
+    plus(c12, p1);
+    plus(c21, c12);
+    plus(c12, c22);
+    plus(c22, c21);
+    plus(c12, c11);
+    mix_matrix(t, 1.0, -1.0, b21);
+    product(c11, a22, b11.like(t));
+    minus(c21, c11);
+    product(c11, a12, b21);
+    plus(c11, p1);
+
+    let (upper, lower) = out.split_at_mut(rows * b.columns);
+    for (out, left, right) in [(upper, c11, c12), (lower, c21, c22)] {
+        let quarters = left.chunks_exact(columns).zip(right.chunks_exact(columns));
+        for (row, (left, right)) in out.chunks_exact_mut(b.columns).zip(quarters) {
+            for (out, quarter) in row.chunks_exact_mut(columns).zip([left, right]) {
+                if accumulate { plus(out, quarter) } else { out.copy_from_slice(quarter) }
+            }
+        }
+    }
+}
+
+/// `out` ← `matrix`, in the order in which it is stored.
+fn copy<T: Real>(out: &mut [T], matrix: Matrix<'_, T>) {
+    let matrix = matrix.in_order_of_storage();
+    for (row, out) in out.chunks_exact_mut(matrix.columns).enumerate() {
+        out.copy_from_slice(&matrix.data[row * matrix.row_stride..][..matrix.columns]);
+    }
+}
+
+/// `out` ← `keep`·`out` + `add`·`matrix`, in the order in which it is stored.
+fn mix_matrix<T: Real>(out: &mut [T], keep: f64, add: f64, matrix: Matrix<'_, T>) {
+    let matrix = matrix.in_order_of_storage();
+    for (row, out) in out.chunks_exact_mut(matrix.columns).enumerate() {
+        let line = &matrix.data[row * matrix.row_stride..][..matrix.columns];
+        mix(out, T::constant(keep), T::constant(add), line);
+    }
+}
+
+#[multiversion::multiversion(targets = "simd")]
+fn mix<T: Real>(out: &mut [T], keep: T, add: T, other: &[T]) {
+    for (out, &other) in out.iter_mut().zip(other) {
+        *out = keep * *out + add * other;
+    }
+}
+
+fn multiply_whole<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    assert_eq!(a.columns, b.rows, "inner dimensions");
+    assert_eq!(out.len(), a.rows * b.columns, "a product of {} × {}", a.rows, b.columns);
+    // SAFETY: the constructor has checked that every (row, column) of `a` and `b` lies within their slices, transposes and
+    // quarters hold some of the same elements, and the assertion above that `out` holds rows × columns; the strides passed are those of row-major storage or its
     // transpose. The three slices cannot overlap, since `out` is borrowed mutably.
     unsafe {
         gemm::gemm(
@@ -72,80 +210,39 @@ pub fn multiply<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b: M
     }
 }
 
-/// Product with the transpose of the second factor: (…, n) by (m, n) gives (…, m).
-struct TimesTransposed;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::random;
 
-impl Kernel2 for TimesTransposed {
-    const NAME: &'static str = "times-transposed";
-
-    fn run<T: Real>(&self, a: View<'_, T>, b: View<'_, T>) -> Result<(Vec<T>, Shape)> {
-        let (rows, inner) = a.rows()?;
-        let (outputs, _) = b.shape.dims2()?;
-        let mut out = vec![T::zero(); rows * outputs];
-        let b = Matrix::new(b.data, outputs, inner);
-        multiply(&mut out, false, Matrix::new(a.data, rows, inner), b.transposed());
-        let mut dims = a.shape.dims().to_vec();
-        dims.pop();
-        dims.push(outputs);
-        Ok((out, dims.into()))
-    }
-}
-
-/// Product of the transpose of the first factor with the second: (…, n) and (…, m) give (n, m).
-struct TransposedTimes;
-
-impl Kernel2 for TransposedTimes {
-    const NAME: &'static str = "transposed-times";
-
-    fn run<T: Real>(&self, a: View<'_, T>, b: View<'_, T>) -> Result<(Vec<T>, Shape)> {
-        let (rows, n) = a.rows()?;
-        let (_, m) = b.rows()?;
-        let mut out = vec![T::zero(); n * m];
-        multiply(&mut out, false, Matrix::new(a.data, rows, n).transposed(), Matrix::new(b.data, rows, m));
-        Ok((out, (n, m).into()))
-    }
-}
-
-/// Sums the rows of each of `groups` equal groups: (…, n) gives (groups, n).
-struct SumRows {
-    groups: usize,
-}
-
-impl Kernel1 for SumRows {
-    const NAME: &'static str = "sum-rows";
-
-    fn run<T: Real>(&self, a: View<'_, T>) -> Result<(Vec<T>, Shape)> {
-        let (rows, n) = a.rows()?;
-        let mut out = vec![T::zero(); self.groups * n];
-        if rows > 0 {
-            for (sums, group) in out.chunks_exact_mut(n).zip(a.data.chunks_exact(rows / self.groups * n)) {
-                add_rows(sums, group);
+    #[test]
+    fn quarters_give_the_whole_in_any_storage() -> candle_core::Result<()> {
+        // Two levels, one level, and none: 12 / 2 / 2 = 3 rows, 20 / 2 / 2 = 5 inner columns, then one is odd.
+        for (rows, inner, columns) in [(12, 20, 8), (6, 20, 8), (5, 20, 8)] {
+            let values = |count: usize, seed| random(&[count], seed)?.to_vec1::<f64>();
+            let (a, b, first) = (values(rows * inner, 1)?, values(inner * columns, 2)?, values(rows * columns, 3)?);
+            let at = |transposed, data, rows, columns| match transposed {
+                false => Matrix::new(data, rows, columns),
+                true => Matrix::new(data, columns, rows).transposed(),
+            };
+            for (a_transposed, b_transposed) in [(false, false), (true, false), (false, true), (true, true)] {
+                let (a, b) = (at(a_transposed, &a, rows, inner), at(b_transposed, &b, inner, columns));
+                for accumulate in [false, true] {
+                    let mut out = first.clone();
+                    let mut work = vec![f64::NAN; work_space(a, b, 2)];
+                    multiply_by_quarters(&mut out, accumulate, a, b, 2, &mut work);
+                    for (i, (&out, &first)) in out.iter().zip(&first).enumerate() {
+                        let (row, column) = (i / columns, i % columns);
+                        let term = |k: usize| {
+                            a.data[row * a.row_stride + k * a.column_stride]
+                                * b.data[k * b.row_stride + column * b.column_stride]
+                        };
+                        let expected = (0..inner).map(term).sum::<f64>() + if accumulate { first } else { 0.0 };
+                        assert!((out - expected).abs() < 1e-12, "{rows} rows, element {i}: {out}, not {expected}");
+                    }
+                }
             }
         }
-        Ok((out, (self.groups, n).into()))
+        Ok(())
     }
-}
-
-#[multiversion::multiversion(targets = "simd")]
-fn add_rows<T: Real>(sums: &mut [T], rows: &[T]) {
-    for row in rows.chunks_exact(sums.len()) {
-        for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += value;
-        }
-    }
-}
-
-/// a·bᵀ over the last dimensions.
-pub(super) fn times_transposed(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    forward_only2(TimesTransposed, a, b)
-}
-
-/// aᵀ·b over all dimensions but the last.
-pub(super) fn transposed_times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    forward_only2(TransposedTimes, a, b)
-}
-
-/// Sums over the rows of each group.
-pub(super) fn sum_rows(a: &Tensor, groups: usize) -> Result<Tensor> {
-    forward_only1(SumRows { groups }, a)
 }

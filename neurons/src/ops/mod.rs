@@ -19,6 +19,7 @@ mod liquid_scan;
 mod lookup;
 mod matrix;
 mod norm;
+mod products;
 mod recurrent_scan;
 mod spike;
 mod temporal_convolution;

@@ -177,6 +177,7 @@ struct Rates {
     dense: f64,
     fixed: f64,
     rewired: f64,
+    denser: f64,
     soft: f64,
 }
 
@@ -266,9 +267,9 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let epochs = if quick { 8 } else { 3 };
     // Each has the rate that is best for it: few connections have to grow, and come and go faster.
     let (batch, rates) = if quick {
-        (20, Rates { dense: 2e-2, fixed: 2e-2, rewired: 2e-2, soft: 2e-2 })
+        (20, Rates { dense: 2e-2, fixed: 2e-2, rewired: 2e-2, denser: 2e-2, soft: 2e-2 })
     } else {
-        (64, Rates { dense: 5e-3, fixed: 2e-2, rewired: 6e-2, soft: 4e-2 })
+        (64, Rates { dense: 5e-3, fixed: 2e-2, rewired: 6e-2, denser: 4e-2, soft: 4e-2 })
     };
     let trial = Trial { split: &split, epochs, batch, rate: rates.rewired, connectivity: &connectivity, seed };
     let network = |shares: &[f64]| Perceptron::new(&sizes, shares, &mut Random::new(seed, 12));
@@ -278,10 +279,11 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let trial = Trial { seed: seed.wrapping_add(mask), rate: rates.fixed, ..trial };
         trial.run(&network(&shares)?, Wiring::FixedMask)
     };
-    let rewired = |connectivity, shares| {
-        Trial { connectivity, ..trial }.run(&network(shares)?, Wiring::Rewired(Formation::Constant))
+    let rewired = || trial.run(&network(&shares)?, Wiring::Rewired(Formation::Constant));
+    let denser = || {
+        let trial = Trial { connectivity: &denser_connectivity, rate: rates.denser, ..trial };
+        trial.run(&network(&denser_shares)?, Wiring::Rewired(Formation::Constant)).map(Some)
     };
-    let constant = || rewired(&connectivity, &shares);
     let soft = || {
         let trial = Trial { connectivity: &soft_connectivity, rate: rates.soft, ..trial };
         trial.run(&network(&shares)?, Wiring::Rewired(Formation::Soft)).map(Some)
@@ -289,13 +291,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let (unrewired, rewired) = rayon::join(
         || {
             let dense = || Trial { rate: rates.dense, ..trial }.run(&network(&[1.0; 3])?, Wiring::Dense);
-            let denser = || rewired(&denser_connectivity, &denser_shares).map(Some);
             let (dense, fixed) = rayon::join(dense, || (0..masks).map(fixed).collect::<Result<Vec<_>>>());
             anyhow::Ok((dense?, fixed?, if quick { None } else { denser()? }))
         },
         || {
-            let (constant, soft) = rayon::join(constant, || if quick { Ok(None) } else { soft() });
-            anyhow::Ok((constant?, soft?))
+            let (rewired, soft) = rayon::join(rewired, || if quick { Ok(None) } else { soft() });
+            anyhow::Ok((rewired?, soft?))
         },
     );
     let ((dense, fixed, denser), (rewired, soft)) = (unrewired?, rewired?);
