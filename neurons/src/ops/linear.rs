@@ -3,6 +3,7 @@
 use candle_core::{Result, Shape, Tensor, bail};
 
 use super::composed;
+use super::events::{Events, add_events, events_times};
 use super::kernel::{Kernel3, View, differentiable3};
 use super::matrix::{Matrix, multiply};
 use super::products::{sum_rows, times_transposed, transposed_times};
@@ -17,42 +18,49 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     if !x.device().is_cpu() {
         return composed::linear(x, weight, bias);
     }
-    differentiable3(Linear, x, weight, bias)
+    differentiable3(Linear { events: false }, x, weight, bias)
 }
 
-/// Rows of `x`, inputs and outputs.
-pub(super) fn sizes<T>(x: View<'_, T>, weight: View<'_, T>, bias: View<'_, T>) -> Result<(usize, usize, usize)> {
-    let (rows, inputs) = x.rows()?;
-    let (inner, outputs) = weight.shape.dims2()?;
-    let (groups, width) = bias.shape.dims2()?;
-    if inner != inputs || width != outputs || groups == 0 || !(groups == 1 || x.shape.dims()[0] == groups) {
-        bail!("linear: x {:?}, weight {:?} and bias {:?} don't fit", x.shape, weight.shape, bias.shape);
+/// As [`linear`], for an `x` of which few values differ from 0, as is so with spikes: the rows of the weights are added up for
+/// those alone, forwards and in the gradient of the weights. The gradient of `x`, if it is needed, is the dense product.
+/// `docs/family.md` has its speed at one event in twenty.
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn event_linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::linear(x, weight, bias);
     }
-    Ok((rows, inputs, outputs))
+    differentiable3(Linear { events: true }, x, weight, bias)
 }
 
-/// `rows` rows that hold their group's bias.
-pub(super) fn spread<T: Copy>(bias: &[T], rows: usize, outputs: usize) -> Vec<T> {
-    let groups = bias.len() / outputs.max(1);
-    let mut out = Vec::with_capacity(rows * outputs);
-    for group in bias.chunks_exact(outputs.max(1)) {
-        for _ in 0..rows / groups {
-            out.extend_from_slice(group);
-        }
-    }
-    out
+struct Linear {
+    /// Whether the products go by the events of `x`.
+    events: bool,
 }
-
-struct Linear;
 
 impl Kernel3 for Linear {
     const NAME: &'static str = "linear";
 
     fn run<T: Real>(&self, x: View<'_, T>, weight: View<'_, T>, bias: View<'_, T>) -> Result<(Vec<T>, Shape)> {
-        let (rows, inputs, outputs) = sizes(x, weight, bias)?;
-        let mut out = spread(bias.data, rows, outputs);
-        let weight = Matrix::new(weight.data, inputs, outputs);
-        multiply(&mut out, true, Matrix::new(x.data, rows, inputs), weight);
+        let (rows, inputs) = x.rows()?;
+        let (inner, outputs) = weight.shape.dims2()?;
+        let (groups, width) = bias.shape.dims2()?;
+        if inner != inputs || width != outputs || groups == 0 || !(groups == 1 || x.shape.dims()[0] == groups) {
+            bail!("linear: x {:?}, weight {:?} and bias {:?} don't fit", x.shape, weight.shape, bias.shape);
+        }
+        let mut out = Vec::with_capacity(rows * outputs);
+        for group in bias.data.chunks_exact(outputs.max(1)) {
+            for _ in 0..rows / groups {
+                out.extend_from_slice(group);
+            }
+        }
+        if self.events {
+            add_events(&mut out, &Events::new(x.data, inputs), weight.data, outputs);
+        } else {
+            let weight = Matrix::new(weight.data, inputs, outputs);
+            multiply(&mut out, true, Matrix::new(x.data, rows, inputs), weight);
+        }
         let mut dims = x.shape.dims().to_vec();
         dims.pop();
         dims.push(outputs);
@@ -70,7 +78,8 @@ impl Kernel3 for Linear {
         let grad = grad.contiguous()?;
         // A constant input (the features, the first layer) needs no gradient, which would cost a third of the pass.
         let x_grad = if x.track_op() { Some(times_transposed(&grad, weight)?) } else { None };
-        Ok((x_grad, Some(transposed_times(x, &grad)?), Some(sum_rows(&grad, bias.dim(0)?)?)))
+        let weight_grad = if self.events { events_times(x, &grad)? } else { transposed_times(x, &grad)? };
+        Ok((x_grad, Some(weight_grad), Some(sum_rows(&grad, bias.dim(0)?)?)))
     }
 }
 

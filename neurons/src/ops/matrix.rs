@@ -183,8 +183,8 @@ fn multiply_whole<T: Real>(out: &mut [T], accumulate: bool, a: Matrix<'_, T>, b:
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(out.len(), a.rows * b.columns, "a product of {} × {}", a.rows, b.columns);
     // SAFETY: the constructor has checked that every (row, column) of `a` and `b` lies within their slices, transposes and
-    // quarters hold some of the same elements, and the assertion above that `out` holds rows × columns; the strides passed are those of row-major storage or its
-    // transpose. The three slices cannot overlap, since `out` is borrowed mutably.
+    // quarters hold some of the same elements, and the assertion above that `out` holds rows × columns; the strides passed
+    // are those of row-major storage or its transpose. The three slices cannot overlap, since `out` is borrowed mutably.
     unsafe {
         gemm::gemm(
             a.rows,

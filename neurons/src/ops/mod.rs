@@ -9,7 +9,7 @@
 mod activation;
 mod composed;
 mod event_gru_scan;
-mod event_linear;
+mod events;
 mod information;
 mod kernel;
 mod leaky_scan;
@@ -26,11 +26,10 @@ mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
 pub use event_gru_scan::{event_gru_scan, event_gru_states, gru_scan};
-pub use event_linear::event_linear;
 pub use information::information;
 pub use leaky_scan::leaky_scan;
 pub use lif_scan::{lif_scan, lif_scan_adjoint};
-pub use linear::linear;
+pub use linear::{event_linear, linear};
 pub use liquid_scan::{LiquidWeights, liquid_scan};
 pub use lookup::lookup;
 pub use matrix::{Matrix, multiply};

@@ -1,60 +1,20 @@
-//! The affine layer for input that is mostly 0: its products cost by the events, not by the inputs.
+//! Products with matrices that are mostly 0: they cost by the events, not by the inputs.
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::composed;
-use super::kernel::{Kernel2, Kernel3, View, differentiable3, forward_only2};
-use super::linear::{sizes, spread};
-use super::products::{sum_rows, times_transposed};
+use super::kernel::{Kernel2, View, forward_only2};
 use crate::Real;
 
-/// As [`linear`](super::linear()), for an `x` of which few values differ from 0, as is so with spikes: the rows of the
-/// weights are added up for those alone, forwards and in the gradient of the weights. At one event in twenty it takes a
-/// quarter of the time, at one in four as much. The gradient of `x`, if it is needed, is the dense product.
-///
-/// # Errors
-/// If the shapes don't fit.
-pub fn event_linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    if !x.device().is_cpu() {
-        return composed::linear(x, weight, bias);
-    }
-    differentiable3(EventLinear, x, weight, bias)
-}
-
-struct EventLinear;
-
-impl Kernel3 for EventLinear {
-    const NAME: &'static str = "event-linear";
-
-    fn run<T: Real>(&self, x: View<'_, T>, weight: View<'_, T>, bias: View<'_, T>) -> Result<(Vec<T>, Shape)> {
-        let (rows, inputs, outputs) = sizes(x, weight, bias)?;
-        let mut out = spread(bias.data, rows, outputs);
-        add_events(&mut out, &Events::new(x.data, inputs), weight.data, outputs);
-        let mut dims = x.shape.dims().to_vec();
-        dims.pop();
-        dims.push(outputs);
-        Ok((out, dims.into()))
-    }
-
-    fn backward(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let x_grad = if x.track_op() { Some(times_transposed(&grad, weight)?) } else { None };
-        Ok((x_grad, Some(forward_only2(Gradient, x, &grad)?), Some(sum_rows(&grad, bias.dim(0)?)?)))
-    }
+/// xᵀ·grad over all dimensions but the last, for the events of `x`.
+pub(super) fn events_times(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    forward_only2(EventsTimes, x, grad)
 }
 
 /// Product of the transpose of `x` with `grad`: (…, n) and (…, m) give (n, m).
-struct Gradient;
+struct EventsTimes;
 
-impl Kernel2 for Gradient {
-    const NAME: &'static str = "event-linear-gradient";
+impl Kernel2 for EventsTimes {
+    const NAME: &'static str = "events-times";
 
     fn run<T: Real>(&self, x: View<'_, T>, grad: View<'_, T>) -> Result<(Vec<T>, Shape)> {
         let ((_, inputs), (_, outputs)) = (x.rows()?, grad.rows()?);
@@ -65,7 +25,7 @@ impl Kernel2 for Gradient {
 }
 
 /// The values of a matrix that aren't 0.
-struct Events<T> {
+pub(super) struct Events<T> {
     /// Column and value, row after row.
     entries: Vec<(u32, T)>,
     /// Where each row ends.
@@ -73,7 +33,7 @@ struct Events<T> {
 }
 
 impl<T: Real> Events<T> {
-    fn new(data: &[T], columns: usize) -> Self {
+    pub(super) fn new(data: &[T], columns: usize) -> Self {
         let (mut entries, mut ends) = (Vec::new(), Vec::new());
         for row in data.chunks_exact(columns.max(1)) {
             entries.extend((0..).zip(row.iter().copied()).filter(|(_, value)| *value != T::zero()));
@@ -94,7 +54,7 @@ const PANEL: usize = 64;
 
 /// `out` ← `out` + x·`weights`, for the events of x.
 #[multiversion::multiversion(targets = "simd")]
-fn add_events<T: Real>(out: &mut [T], events: &Events<T>, weights: &[T], outputs: usize) {
+pub(super) fn add_events<T: Real>(out: &mut [T], events: &Events<T>, weights: &[T], outputs: usize) {
     let mut panel = vec![[T::zero(); PANEL]; weights.len() / outputs.max(1)];
     for from in (0..outputs).step_by(PANEL) {
         let width = PANEL.min(outputs - from);
@@ -141,7 +101,7 @@ fn scatter_events<T: Real>(out: &mut [T], events: &Events<T>, grad: &[T], output
 mod tests {
     use super::*;
     use crate::gradcheck::{assert_gradients, random};
-    use crate::ops::linear;
+    use crate::ops::{event_linear, linear};
     use candle_core::DType;
 
     /// Numbers of which one in four is not 0.
