@@ -56,6 +56,11 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// A row of a row-major matrix.
+    fn row(&self, row: usize) -> &'a [T] {
+        &self.data[row * self.row_stride..][..self.columns]
+    }
+
     fn is_row_major(&self) -> bool {
         self.column_stride == 1
     }
@@ -113,69 +118,88 @@ fn multiply_by_quarters<T: Real>(
     });
     let mut product =
         |out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>| multiply_by_quarters(out, false, a, b, least, work);
-    let plus = |sum: &mut [T], other: &[T]| mix(sum, T::one(), T::one(), other);
-    let minus = |sum: &mut [T], other: &[T]| mix(sum, T::one(), -T::one(), other);
 
-    // The order of Douglas, Heroux, Slishman & Smith (1994), which keeps one sum of each factor.
-    copy(s, a11);
-    mix_matrix(s, 1.0, -1.0, a21);
-    copy(t, b22);
-    mix_matrix(t, 1.0, -1.0, b12);
+    // The order of Douglas, Heroux, Slishman & Smith (1994), which keeps one sum of each factor; sums of products are
+    // taken together, since memory limits them.
+    sum(s, a11, -1.0, a21);
+    sum(t, b22, -1.0, b12);
     product(c21, a11.like(s), b11.like(t));
-    copy(s, a21);
-    mix_matrix(s, 1.0, 1.0, a22);
-    copy(t, b12);
-    mix_matrix(t, 1.0, -1.0, b11);
+    sum(s, a21, 1.0, a22);
+    sum(t, b12, -1.0, b11);
     product(c22, a11.like(s), b11.like(t));
-    mix_matrix(s, 1.0, -1.0, a11);
-    mix_matrix(t, -1.0, 1.0, b22);
+    add(s, 1.0, -1.0, a11);
+    add(t, -1.0, 1.0, b22);
     product(c12, a11.like(s), b11.like(t));
-    mix_matrix(s, -1.0, 1.0, a12);
+    add(s, -1.0, 1.0, a12);
     product(c11, a11.like(s), b22);
     product(p1, a11, b11);
-    plus(c12, p1);
-    plus(c21, c12);
-    plus(c12, c22);
-    plus(c22, c21);
-    plus(c12, c11);
-    mix_matrix(t, 1.0, -1.0, b21);
-    product(c11, a22, b11.like(t));
-    minus(c21, c11);
-    product(c11, a12, b21);
-    plus(c11, p1);
-
     let (upper, lower) = out.split_at_mut(rows * b.columns);
-    for (out, left, right) in [(upper, c11, c12), (lower, c21, c22)] {
-        let quarters = left.chunks_exact(columns).zip(right.chunks_exact(columns));
-        for (row, (left, right)) in out.chunks_exact_mut(b.columns).zip(quarters) {
-            for (out, quarter) in row.chunks_exact_mut(columns).zip([left, right]) {
-                if accumulate { plus(out, quarter) } else { out.copy_from_slice(quarter) }
-            }
-        }
+    let of_row = |row: usize| row * columns..(row + 1) * columns;
+    let outs = upper.chunks_exact_mut(b.columns).zip(lower.chunks_exact_mut(b.columns));
+    for (row, (upper, lower)) in outs.enumerate() {
+        let products = [&p1[of_row(row)], &c11[of_row(row)], &c12[of_row(row)], &c22[of_row(row)]];
+        add_right(&mut upper[columns..], &mut lower[columns..], &mut c21[of_row(row)], products, accumulate);
+    }
+    add(t, 1.0, -1.0, b21);
+    product(c11, a22, b11.like(t));
+    for (row, out) in lower.chunks_exact_mut(b.columns).enumerate() {
+        sum_row(&mut out[..columns], &c21[of_row(row)], -T::one(), &c11[of_row(row)], accumulate);
+    }
+    product(c11, a12, b21);
+    for (row, out) in upper.chunks_exact_mut(b.columns).enumerate() {
+        sum_row(&mut out[..columns], &p1[of_row(row)], T::one(), &c11[of_row(row)], accumulate);
     }
 }
 
-/// `out` ← `matrix`, in the order in which it is stored.
-fn copy<T: Real>(out: &mut [T], matrix: Matrix<'_, T>) {
-    let matrix = matrix.in_order_of_storage();
-    for (row, out) in out.chunks_exact_mut(matrix.columns).enumerate() {
-        out.copy_from_slice(&matrix.data[row * matrix.row_stride..][..matrix.columns]);
+/// `out` ← `a` + `y`·`b`, in the order in which `a` and `b` are stored.
+fn sum<T: Real>(out: &mut [T], a: Matrix<'_, T>, y: f64, b: Matrix<'_, T>) {
+    let (a, b) = (a.in_order_of_storage(), b.in_order_of_storage());
+    for (row, out) in out.chunks_exact_mut(a.columns).enumerate() {
+        sum_row(out, a.row(row), T::constant(y), b.row(row), false);
     }
 }
 
-/// `out` ← `keep`·`out` + `add`·`matrix`, in the order in which it is stored.
-fn mix_matrix<T: Real>(out: &mut [T], keep: f64, add: f64, matrix: Matrix<'_, T>) {
+/// `out` ← `keep`·`out` + `y`·`matrix`, in the order in which it is stored.
+fn add<T: Real>(out: &mut [T], keep: f64, y: f64, matrix: Matrix<'_, T>) {
     let matrix = matrix.in_order_of_storage();
     for (row, out) in out.chunks_exact_mut(matrix.columns).enumerate() {
-        let line = &matrix.data[row * matrix.row_stride..][..matrix.columns];
-        mix(out, T::constant(keep), T::constant(add), line);
+        add_row(out, T::constant(keep), T::constant(y), matrix.row(row));
+    }
+}
+
+/// A row of `out` ← `a` + `y`·`b`, or of `out` ← `out` + `a` + `y`·`b` with `accumulate`.
+#[multiversion::multiversion(targets = "simd")]
+fn sum_row<T: Real>(out: &mut [T], a: &[T], y: T, b: &[T], accumulate: bool) {
+    if !accumulate {
+        out.fill(T::zero());
+    }
+    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *out = *out + a + y * b;
     }
 }
 
 #[multiversion::multiversion(targets = "simd")]
-fn mix<T: Real>(out: &mut [T], keep: T, add: T, other: &[T]) {
+fn add_row<T: Real>(out: &mut [T], keep: T, y: T, other: &[T]) {
     for (out, &other) in out.iter_mut().zip(other) {
-        *out = keep * *out + add * other;
+        *out = keep * *out + y * other;
+    }
+}
+
+/// A row of the right quarters of the result, and in place of `c21` what the lower left one needs.
+#[multiversion::multiversion(targets = "simd")]
+fn add_right<T: Real>(upper: &mut [T], lower: &mut [T], c21: &mut [T], products: [&[T]; 4], accumulate: bool) {
+    if !accumulate {
+        upper.fill(T::zero());
+        lower.fill(T::zero());
+    }
+    let columns = upper.len();
+    let (lower, c21) = (&mut lower[..columns], &mut c21[..columns]);
+    let [p1, c11, c12, c22] = products.map(|product| &product[..columns]);
+    for column in 0..columns {
+        let both = p1[column] + c12[column];
+        c21[column] = both + c21[column];
+        upper[column] = upper[column] + both + c22[column] + c11[column];
+        lower[column] = lower[column] + c21[column] + c22[column];
     }
 }
 
