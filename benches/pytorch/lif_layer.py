@@ -6,11 +6,12 @@
     venv/bin/python benches/pytorch/lif_layer.py 512 1024 2048 4096
 
 Linear(n, n) and leaky integrate-and-fire neurons, batch 16, 500 steps, normal input, loss = sum of the spikes, single
-precision, forward and backward pass. For each size and library one process: seconds of the whole, of the whole with spikes
-for input (one of twenty inputs in a step; ours adds up their weights), and of the neurons alone, each the best of some passes,
-and peak memory in MB. The matrix product is done for all steps at once everywhere. Ours
-has one figure more: the neurons' two scans without a gradient graph around them, as a learning rule calls them. It has
-the allocator of the program `spiccato`, which keeps freed pages for some milliseconds; with --keep all of them keep their pages.
+precision, forward and backward pass. For each size the libraries take turns, one process each, four times, since machines
+change their speed: seconds of the whole, of the whole with spikes for input (one of twenty inputs in a step; ours adds up
+their weights), and of the neurons alone, each the best of all passes, and peak memory in MB. The matrix product is done for
+all steps at once everywhere. Ours has one figure more: the neurons' two scans without a gradient graph around them, as a
+learning rule calls them. It has the allocator of the program `spiccato`, which keeps freed pages for some milliseconds; with
+--keep all of them keep their pages.
 """
 
 import os
@@ -20,6 +21,7 @@ import sys
 import time
 
 BATCH, STEPS = 16, 500
+ROUNDS = 4
 ONE_THREAD = {"CANDLE_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 KEEP = {
     "MIMALLOC_PURGE_DELAY": "-1",
@@ -97,15 +99,21 @@ def main():
     ours = ["cargo", "bench", "--quiet", "-p", "spiccato-neurons", "--bench", "lif_layer", "--"]
     print("| n | library | whole, s | with spikes, s | neurons alone, s | scans, s | peak memory, MB |")
     print("|---|---|---|---|---|---|---|")
+    libraries = {
+        "ours": ours,
+        "snnTorch": [sys.executable, __file__, "snntorch"],
+        "Norse": [sys.executable, __file__, "norse"],
+    }
     for n in sizes:
-        for name, command in (
-            ("ours", ours),
-            ("snnTorch", [sys.executable, __file__, "snntorch"]),
-            ("Norse", [sys.executable, __file__, "norse"]),
-        ):
-            run = subprocess.run([*command, n], check=True, capture_output=True, text=True, env=environment)
-            _, whole, sparse, alone, *scans, peak = run.stdout.split()
-            print(f"| {n} | {name} | {whole} | {sparse} | {alone} | {' '.join(scans)} | {peak} |", flush=True)
+        results = {name: [] for name in libraries}
+        for _ in range(ROUNDS):
+            for name, command in libraries.items():
+                run = subprocess.run([*command, n], check=True, capture_output=True, text=True, env=environment)
+                results[name].append(run.stdout.split()[1:])
+        for name, rounds in results.items():
+            *seconds, peak = zip(*rounds)
+            whole, sparse, alone, *scans = (min(figure, key=float) for figure in seconds)
+            print(f"| {n} | {name} | {whole} | {sparse} | {alone} | {' '.join(scans)} | {max(peak, key=int)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
 pub mod encoders;
 pub mod engine;
 pub mod eprop_rule;
+pub mod forward_propagation_rule;
 pub mod learning_rule;
 pub mod optimizer;
 pub mod recurrent_network;

@@ -1,20 +1,16 @@
 //! Forward propagation through time with liquid time constants (Yin, Corradi & Bohté 2023).
 //!
-//! A sequence is learned from in parts: after each part a step of the optimiser, with a loss at its end and no gradient from
-//! the part before. What holds the steps together is a regulariser ([`regularised`]). The memory that it takes doesn't grow
-//! with the sequence. Spiking neurons keep what they need over hundreds of steps when their time constants are set by their
-//! input: here the sum of the two marked numbers of a sequence, by 64 neurons. Backpropagation through time of the same
-//! network is the baseline.
-
-mod regularised;
+//! A sequence is learned from in parts by [`super::forward_propagation_rule`], with a loss at the end of each. Spiking
+//! neurons keep what they need over hundreds of steps when their time constants are set by their input: here the sum of the
+//! two marked numbers of a sequence, by 64 neurons. Backpropagation through time of the same network is the baseline.
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::ops::{LiquidWeights, linear, liquid_scan};
 
-use self::regularised::Regularised;
 use super::engine::Random;
+use super::forward_propagation_rule::Regularised;
 use super::learning_rule::Optimize;
 use super::optimizer::{Method, Optimizer, clip};
 use super::variables::Variables;

@@ -1,6 +1,7 @@
-//! The update of forward propagation through time as a wrapper around any optimiser (Kag & Saligrama 2021).
+//! Forward propagation through time (Kag & Saligrama, ICML 2021) as a wrapper around any optimiser.
 //!
-//! A step minimises l(W) + (α/2)·‖W − W̄‖² − ⟨λ, W⟩ by the inner optimiser, then λ ← λ − α·(W − W̄) and
+//! A sequence is learned from in parts, each with a step of the optimiser and no gradient from the part before, so memory
+//! doesn't grow with its length. A step minimises l(W) + (α/2)·‖W − W̄‖² − ⟨λ, W⟩ by the inner optimiser, then λ ← λ − α·(W − W̄) and
 //! W̄ ← (1 − β)·W̄ + β·W − (β/α)·λ: the running average W̄ holds together what successive parts of a sequence ask for.
 
 use std::collections::BTreeMap;
@@ -9,12 +10,12 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
-use crate::family::learning_rule::Optimize;
-use crate::family::optimizer::clip;
-use crate::family::variables::Variables;
+use super::learning_rule::Optimize;
+use super::optimizer::clip;
+use super::variables::Variables;
 
 /// An optimiser whose steps stay near a running average.
-pub(super) struct Regularised<O> {
+pub struct Regularised<O> {
     inner: O,
     alpha: f64,
     beta: f64,
@@ -31,8 +32,12 @@ struct State {
 }
 
 impl<O: Optimize> Regularised<O> {
-    /// Averages at the variables' values.
-    pub(super) fn new(inner: O, variables: &Variables, alpha: f64, beta: f64, norm: f64) -> Result<Self> {
+    /// An optimiser with averages at the variables' values, the strength α of the regulariser, the share β that the weights
+    /// have in an average, and the largest `norm` of a gradient.
+    ///
+    /// # Errors
+    /// If the values can't be copied.
+    pub fn new(inner: O, variables: &Variables, alpha: f64, beta: f64, norm: f64) -> Result<Self> {
         let states = variables.iter().map(|(name, variable)| {
             let state = State { average: variable.as_detached_tensor().copy()?, multiplier: variable.zeros_like()? };
             Ok((name.to_owned(), state))
@@ -41,7 +46,10 @@ impl<O: Optimize> Regularised<O> {
     }
 
     /// Takes the averages for weights, at the end of an epoch or of all.
-    pub(super) fn settle(&self, variables: &Variables) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a variable has changed its shape.
+    pub fn settle(&self, variables: &Variables) -> Result<()> {
         for (name, variable) in variables.iter() {
             if let Some(state) = self.states.get(name) {
                 variable.set(&state.average)?;
