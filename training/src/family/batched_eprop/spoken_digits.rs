@@ -52,7 +52,7 @@ fn batch(recordings: &Recordings, indices: &[usize]) -> Result<Batch<Classes>> {
     Ok(Batch { input, target: Classes::new(labels, FRAMES) })
 }
 
-/// Percent of right answers after each epoch. The learning rate falls from `rate` to a tenth of it.
+/// Percent of right answers after each epoch. The learning rate falls from `rate` to 0.
 fn learn(
     (train, test): &(Recordings, Recordings),
     network: &RecurrentNetwork,
@@ -65,8 +65,11 @@ fn learn(
     let all: Vec<usize> = (0..test.len()).collect();
     let mut course = Vec::new();
     for epoch in 0..EPOCHS {
-        optimizer.set_rate(rate * 0.1f64.powf(epoch as f64 / EPOCHS as f64));
-        for indices in train.shuffled(&mut random).chunks_exact(BATCH) {
+        let order = train.shuffled(&mut random);
+        let batches = order.chunks_exact(BATCH);
+        let count = batches.len() as f64;
+        for (i, indices) in batches.enumerate() {
+            optimizer.set_rate(rate * (1.0 - (epoch as f64 + i as f64 / count) / EPOCHS as f64));
             train_step(rule, optimizer, &network.variables, &batch(train, indices)?)?;
         }
         let test = batch(test, &all)?;

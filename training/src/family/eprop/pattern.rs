@@ -107,7 +107,7 @@ fn learn(rule: Rule, size: &Size, seed: u64) -> Result<(Course, Vec<f32>)> {
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let size = if settings.quick {
-        Size { neurons: 40, time: 200, steps: 400, rate: 0.01 }
+        Size { neurons: 40, time: 200, steps: 250, rate: 0.005 }
     } else {
         Size { neurons: 100, time: 1000, steps: 1000, rate: 0.003 }
     };
