@@ -1,8 +1,9 @@
 //! Forward propagation through time (Kag & Saligrama, ICML 2021) as a wrapper around any optimiser.
 //!
 //! A sequence is learned from in parts, each with a step of the optimiser and no gradient from the part before, so memory
-//! doesn't grow with its length. A step minimises l(W) + (α/2)·‖W − W̄‖² − ⟨λ, W⟩ by the inner optimiser, then λ ← λ − α·(W − W̄) and
-//! W̄ ← (1 − β)·W̄ + β·W − (β/α)·λ: the running average W̄ holds together what successive parts of a sequence ask for.
+//! doesn't grow with its length. A step minimises l(W) + (α/2)·‖W − W̄‖² − ⟨λ, W⟩ by the inner optimiser, then
+//! λ ← λ − α·(W − W̄) and W̄ ← (1 − β)·W̄ + β·W − (β/α)·λ: the running average W̄ holds together what successive parts of a
+//! sequence ask for.
 
 use std::collections::BTreeMap;
 
