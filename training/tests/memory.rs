@@ -103,5 +103,7 @@ fn memory_grows_with_the_sequence_in_backpropagation_only() {
     let ((short, short_graph), (long, long_graph)) = (eprop_and_backpropagation(200), eprop_and_backpropagation(1000));
     assert!(long / short < 1.05, "e-prop: {short} and {long}");
     assert!(long_graph / short_graph > 4.5, "backpropagation: {short_graph} and {long_graph}");
-    println!("{in_parts:.3} {whole:.3} {:.3} {:.3}", long / short, long_graph / short_graph);
+    println!("live bytes of 1,000 steps over those of 200:");
+    println!("forward propagation through time {in_parts:.2}, in one part {whole:.2}");
+    println!("e-prop {:.2}, backpropagation through time {:.2}", long / short, long_graph / short_graph);
 }
