@@ -112,14 +112,17 @@ impl AdaptiveLif {
             (T::constant(self.synapse_decay), T::constant(self.decay), T::constant(self.input_gain()));
         let theta = T::constant(self.threshold);
         self.thresholds(&state.threshold, out.threshold);
-        let neurons = state.current.iter_mut().zip(&mut state.potential).zip(input);
-        let results = out.spikes.iter_mut().zip(out.potential.iter_mut()).zip(out.threshold.iter());
-        for (((s, v), &i), ((z, before_reset), &threshold)) in neurons.zip(results) {
+        // In short loops of few slices each, which compilers vectorise.
+        for (s, &i) in state.current.iter_mut().zip(input) {
             *s = gamma * *s + i;
-            *before_reset = alpha * *v + gain * *s;
-            *z = if *before_reset > threshold { T::one() } else { T::zero() };
-            *v = self.reset.apply(*before_reset, *z, theta);
         }
+        for ((before_reset, &v), &s) in out.potential.iter_mut().zip(&state.potential).zip(&state.current) {
+            *before_reset = alpha * v + gain * s;
+        }
+        for ((z, &v), &threshold) in out.spikes.iter_mut().zip(&*out.potential).zip(&*out.threshold) {
+            *z = if v > threshold { T::one() } else { T::zero() };
+        }
+        self.reset.apply_all((out.potential, out.spikes), theta, &mut state.potential);
         self.adapt(&mut state.threshold, out.spikes);
     }
 

@@ -24,6 +24,22 @@ impl Reset {
         }
     }
 
+    /// The same for many, with the choice among the effects made once for all of them.
+    #[inline(always)]
+    pub fn apply_all<T: Real>(self, (potentials, spikes): (&[T], &[T]), threshold: T, after: &mut [T]) {
+        #[inline(always)]
+        fn fill<T: Real>(reset: Reset, (potentials, spikes): (&[T], &[T]), threshold: T, after: &mut [T]) {
+            for ((after, &potential), &spike) in after.iter_mut().zip(potentials).zip(spikes) {
+                *after = reset.apply(potential, spike, threshold);
+            }
+        }
+        match self {
+            Reset::Subtract => fill(Reset::Subtract, (potentials, spikes), threshold, after),
+            Reset::Zero => fill(Reset::Zero, (potentials, spikes), threshold, after),
+            Reset::None => fill(Reset::None, (potentials, spikes), threshold, after),
+        }
+    }
+
     /// Derivatives of that by the potential and by the spike.
     #[inline(always)]
     pub fn derivatives<T: Real>(self, potential: T, spike: T, threshold: T) -> (T, T) {

@@ -25,7 +25,7 @@ impl Kernel2 for EventsTimes {
 }
 
 /// The values of a matrix that aren't 0.
-pub(super) struct Events<T> {
+pub struct Events<T> {
     /// Column and value, row after row.
     entries: Vec<(u32, T)>,
     /// Where each row ends.
@@ -33,21 +33,61 @@ pub(super) struct Events<T> {
 }
 
 impl<T: Real> Events<T> {
+    /// Those of `data`, rows of `columns` values.
     pub(super) fn new(data: &[T], columns: usize) -> Self {
-        let (mut entries, mut ends) = (Vec::new(), Vec::new());
-        for row in data.chunks_exact(columns.max(1)) {
-            entries.extend((0..).zip(row.iter().copied()).filter(|(_, value)| *value != T::zero()));
-            ends.push(entries.len());
-        }
-        Self { entries, ends }
+        let mut events = Self { entries: Vec::new(), ends: Vec::new() };
+        data.chunks_exact(columns.max(1)).for_each(|row| events.push(row));
+        events
     }
 
-    /// The events of each row.
-    fn rows(&self) -> impl Iterator<Item = &[(u32, T)]> {
-        let starts = std::iter::once(&0).chain(&self.ends);
-        starts.zip(&self.ends).map(|(&start, &end)| &self.entries[start..end])
+    /// No rows, with room for so many of so many columns, whatever their values.
+    pub fn with_capacity(rows: usize, columns: usize) -> Self {
+        Self { entries: Vec::with_capacity(rows * columns), ends: Vec::with_capacity(rows) }
+    }
+
+    /// Takes all rows out.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: &[T]) {
+        for (values, first) in row.chunks(SCAN).zip((0..).step_by(SCAN)) {
+            // Without branches for each value: which ones are events can't be foretold.
+            if values.iter().fold(false, |any, &value| any | (value != T::zero())) {
+                let (mut found, mut count) = ([(0, T::zero()); SCAN], 0);
+                for (column, &value) in (first..).zip(values) {
+                    found[count % SCAN] = (column, value);
+                    count += usize::from(value != T::zero());
+                }
+                self.entries.extend_from_slice(&found[..count]);
+            }
+        }
+        self.ends.push(self.entries.len());
+    }
+
+    /// The events of each row, columns with values.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[(u32, T)]> + ExactSizeIterator {
+        (0..self.ends.len()).map(|row| self.row(row))
+    }
+
+    /// Those of one row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> &[(u32, T)] {
+        &self.entries[if row == 0 { 0 } else { self.ends[row - 1] }..self.ends[row]]
+    }
+
+    /// Bytes that it takes.
+    pub fn memory(&self) -> usize {
+        self.entries.capacity() * size_of::<(u32, T)>() + self.ends.capacity() * size_of::<usize>()
     }
 }
+
+/// Values looked at at once for events.
+const SCAN: usize = 16;
 
 /// Columns taken at once: their sums stay in registers, and their part of the weights, copied together, in the cache.
 const PANEL: usize = 64;
@@ -105,7 +145,7 @@ mod tests {
     use candle_core::DType;
 
     /// Numbers of which one in four is not 0.
-    fn events(dims: &[usize], seed: u64) -> Result<Tensor> {
+    fn sparse(dims: &[usize], seed: u64) -> Result<Tensor> {
         let values = random(dims, seed)?;
         &values * values.ge(0.5)?.to_dtype(DType::F64)?
     }
@@ -113,7 +153,7 @@ mod tests {
     #[test]
     fn agrees_with_the_dense_layer_at_any_width() -> Result<()> {
         for outputs in [1, 63, 64, 65, 200] {
-            let (x, w) = (events(&[3, 5, 7], 1)?, random(&[7, outputs], 2)?);
+            let (x, w) = (sparse(&[3, 5, 7], 1)?, random(&[7, outputs], 2)?);
             for groups in [1, 3] {
                 let b = random(&[groups, outputs], 3)?;
                 let difference = (event_linear(&x, &w, &b)? - linear(&x, &w, &b)?)?.abs()?.max_all()?;
@@ -124,9 +164,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_have_the_values_that_are_not_zero() -> Result<()> {
+        let mut events = Events::with_capacity(3, 40);
+        for (seed, columns) in [(1, 40), (2, 16), (3, 1), (4, 0), (5, 33)] {
+            let row = if columns == 0 { Vec::new() } else { sparse(&[columns], seed)?.to_vec1::<f64>()? };
+            if seed == 3 {
+                events.clear();
+            }
+            events.push(&row);
+            let wanted: Vec<(u32, f64)> = (0..).zip(row).filter(|(_, value)| *value != 0.0).collect();
+            assert_eq!(events.rows().next_back(), Some(&wanted[..]));
+        }
+        assert_eq!(events.rows().len(), 3);
+        Ok(())
+    }
+
+    #[test]
     fn gradients() -> Result<()> {
         for (groups, outputs) in [(1, 4), (3, 70)] {
-            let inputs = [events(&[3, 5, 7], 4)?, random(&[7, outputs], 5)?, random(&[groups, outputs], 6)?];
+            let inputs = [sparse(&[3, 5, 7], 4)?, random(&[7, outputs], 5)?, random(&[groups, outputs], 6)?];
             assert_gradients(&inputs, 1e-7, |v| event_linear(&v[0], &v[1], &v[2]))?;
         }
         Ok(())

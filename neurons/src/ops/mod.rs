@@ -26,6 +26,7 @@ mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
 pub use event_gru_scan::{event_gru_scan, event_gru_states, gru_scan};
+pub use events::Events;
 pub use information::information;
 pub use leaky_scan::leaky_scan;
 pub use lif_scan::{lif_scan, lif_scan_adjoint};

@@ -3,9 +3,7 @@
 
 mod recordings;
 mod spoken_digits;
-
-use std::sync::LazyLock;
-use std::time::Instant;
+mod throughput;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -16,9 +14,8 @@ use spiccato_neurons::ops::Detach;
 use super::encoders::SpikeTrains;
 use super::engine::Random;
 use super::eprop_rule::{EProp, Feedback};
-use super::learning_rule::{LearningRule, train_step};
-use super::optimizer::{Method, Optimizer};
-use super::recurrent_network::{Batch, Bptt, OutputError, RateRegulariser, RecurrentNetwork};
+use super::learning_rule::LearningRule;
+use super::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
 use super::targets::Classes;
 use super::variables::values;
 use super::{Experiment, Measurement, Outcome, Settings};
@@ -100,7 +97,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         size: SIZE,
     }];
     if !settings.quick {
-        let (figures, more) = speed(&network, &mut random)?;
+        let (figures, more) = throughput::run(&network, settings.seed, &mut random)?;
         measurements.extend(figures);
         charts.extend(more);
     }
@@ -154,81 +151,4 @@ fn graph_memory(network: &RecurrentNetwork, batch: &Batch<Classes>) -> Result<us
     let response = network.forward(&batch.input, Detach::default())?;
     let nodes = response.readout.sorted_nodes().into_iter().filter(|node| !node.is_variable());
     Ok(nodes.map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum())
-}
-
-/// Processor time of this process on all threads, which doesn't depend on what else runs; elapsed time where the system
-/// doesn't tell.
-fn processor_seconds() -> f64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    // Linux: user and system time are the 12th and 13th number behind the name in brackets, in hundredths of a second.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    match numbers.map(|ticks| ticks.parse::<f64>().ok()).sum::<Option<f64>>() {
-        Some(ticks) if ticks > 0.0 => ticks / 100.0,
-        _ => START.elapsed().as_secs_f64(),
-    }
-}
-
-/// Sequences a second by batch size, and by a single sequence whose traces go step by step, as the rule is written; and
-/// seconds a sequence by length for both rules.
-fn speed(network: &RecurrentNetwork, random: &mut Random) -> Result<(Vec<Measurement>, Vec<Chart>)> {
-    let mean = |passes: usize, pass: &mut dyn FnMut() -> Result<()>| -> Result<f64> {
-        let start = processor_seconds();
-        (0..passes).try_for_each(|_| pass())?;
-        Ok((processor_seconds() - start) / passes as f64)
-    };
-    let time = 100;
-    let mut rate = |items: usize, stretch: usize| -> Result<f64> {
-        let batch = batch(items, time, random)?;
-        let mut rule = EProp::new(network, Feedback::Symmetric, off(), stretch)?;
-        let mut adam = Optimizer::new(Method::Adam, 1e-5);
-        let mut pass = || train_step(&mut rule, &mut adam, &network.variables, &batch).map(|_| ());
-        Ok(items as f64 / mean(512 / items, &mut pass)?)
-    };
-    let step_by_step = rate(1, 1)?;
-    let mut rates = Vec::new();
-    for items in [1, 4, 16, 64] {
-        rates.push((items as f64, rate(items, STRETCH)?));
-    }
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for time in [50, 100, 200, 400] {
-        let batch = batch(16, time, random)?;
-        let mut eprop = EProp::new(network, Feedback::Symmetric, off(), STRETCH)?;
-        let mut bptt = Bptt { network, detach: Detach::default(), regulariser: off() };
-        ours.push((time as f64, mean(3200 / time, &mut || eprop.gradients(&batch).map(|_| ()))? / 16.0));
-        theirs.push((time as f64, mean(3200 / time, &mut || bptt.gradients(&batch).map(|_| ()))? / 16.0));
-    }
-    let crossover = ours.iter().zip(&theirs).find(|(a, b)| a.1 <= b.1).map_or(f64::INFINITY, |(a, _)| a.0);
-    let measurements = vec![
-        Measurement::at_least(
-            "throughput, sequences of 100 steps per second of processor time",
-            "batch of 64, 100 steps at once, over single sequences step by step",
-            rates[3].1 / step_by_step,
-            4.0,
-        )
-        .against(rates[0].1 / step_by_step),
-        Measurement::at_most("speed", "steps from which on e-prop is faster than backpropagation", crossover, 400.0),
-    ];
-    let charts = vec![
-        Chart {
-            title: "Throughput of e-prop with Adam, sequences of 100 steps".to_owned(),
-            x: Axis::logarithmic("batch size"),
-            y: Axis::logarithmic("sequences per second of processor time"),
-            series: vec![
-                Series::new("all steps at once", rates),
-                Series::new("step by step", vec![(1.0, step_by_step)]),
-            ],
-            marks: Vec::new(),
-            size: SIZE,
-        },
-        Chart {
-            title: "Time for a gradient, batch 16".to_owned(),
-            x: Axis::logarithmic("steps"),
-            y: Axis::logarithmic("processor seconds a sequence"),
-            series: vec![Series::new("e-prop", ours), Series::new("backpropagation", theirs)],
-            marks: Vec::new(),
-            size: SIZE,
-        },
-    ];
-    Ok((measurements, charts))
 }

@@ -5,9 +5,9 @@
 //! where A\[t+1\] = ρ·A\[t\] + h·e\[t\] goes through the adaptation; its filtered form E\[t\] = κ·E\[t−1\] + q·e\[t\] meets the
 //! learning signal L\[t\] = Σ B·(error of the outputs). The gradient is Σ L\[t\]·E\[t\].
 //!
-//! Traces are linear in the presynaptic ones, with factors that depend on the postsynaptic neuron only. So a stretch of
-//! steps can be taken at once: factors by recursion over its steps for every neuron, then one matrix product for the
-//! traces of all synapses. The result is that of single steps.
+//! Traces are linear in the presynaptic events, with factors that depend on the postsynaptic neuron only. So a stretch of
+//! steps can be taken at once: factors by recursion backwards over its steps for every neuron, then for every event one row
+//! of them is added to the traces of its synapses. The result is that of single steps, and the synapses cost by the events.
 
 mod traces;
 
