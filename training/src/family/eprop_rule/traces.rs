@@ -56,7 +56,7 @@ struct Group<'a> {
     traces: Vec<f32>,
     /// What an event of every step adds to the gradient, E or A.
     by_event: Vec<f32>,
-    /// What is there at the start adds to it.
+    /// What there is at the start of the stretch adds to the gradient, E or A.
     by_start: ByStart,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct Run<'a> {
     spikes: Events<f32>,
     /// Filtered spikes at the start of the stretch.
     filtered: Vec<f32>,
-    /// What they give by the output weights, at every step.
+    /// What they give by the output weights, at the last step so far.
     integrated: Vec<f32>,
     /// Learning signals, ψ and φ (steps, neurons), readouts and errors (steps, outputs) of the stretch.
     signal: Vec<f32>,
@@ -216,10 +216,10 @@ impl<'a> Run<'a> {
     ) {
         let Weights { neurons, outputs, ref output, ref feedback, ref bias, .. } = *self.weights;
         let (keep, gain) = (self.network.readout_decay as f32, self.network.readout_gain as f32);
-        let (steps, spikes) = (times.len(), || self.spikes.rows().skip(1));
+        let steps = times.len();
         let (readouts, errors) = (&mut self.readout[..steps * outputs], &mut self.error[..steps * outputs]);
         let rows = readouts.chunks_exact_mut(outputs).zip(errors.chunks_exact_mut(outputs));
-        for ((time, spikes), (readout, error)) in times.zip(spikes()).zip(rows) {
+        for ((time, spikes), (readout, error)) in times.zip(self.spikes.rows().skip(1)).zip(rows) {
             self.integrated.iter_mut().for_each(|sum| *sum *= keep);
             for &(neuron, z) in spikes {
                 add_multiple(&mut self.integrated, gain * z, &output[neuron as usize * outputs..][..outputs]);
@@ -359,7 +359,7 @@ impl ByStart {
 }
 
 /// How much an event of every step adds to the gradient, E or A of a synapse onto each neuron of a group at the end of the
-/// stretch (`by_event`, row after row), and what is there at its start (`by_start`): the adjoint of the recursions of E and A
+/// stretch (`by_event`, row after row), and how much what there is at its start does (`by_start`): the adjoint of the recursions of E and A
 /// and of the presynaptic ones, backwards in time.
 #[multiversion::multiversion(targets = "simd")]
 fn factors(
@@ -447,7 +447,8 @@ fn scale(values: &mut [f32], factors: &[f32]) {
     values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
 }
 
-/// Adds the row of every step to the sums, `width` apart, of those that have events in it.
+/// Adds the row of every step to the sums, `width` apart, of those that have events in it. Directly: a stretch has too few
+/// events to pay for the panels that `event_linear` copies.
 #[multiversion::multiversion(targets = "simd")]
 fn add_by_event(sums: &mut [f32], width: usize, events: &Events<f32>, rows: &[f32], count: usize) {
     for (row, events) in rows.chunks_exact(count).zip(events.rows()) {
