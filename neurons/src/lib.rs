@@ -6,18 +6,23 @@
 //! - [`surrogate`]: pseudo-derivatives of the spike function.
 //! - [`ops`]: differentiable Candle operations on whole sequences, channels last (batch, time, channels), each with a
 //!   hand-written backward pass.
+//! - [`Adam`], [`Random`]: the optimiser and the source of random numbers that training and experiments share.
 //! - [`gradcheck`]: finite differences, for the tests of every operation.
 //!
 //! Candle's own `conv1d`, `LayerNorm`, `RmsNorm` and fused softmax have wrong or missing gradients on the CPU (shown by
 //! `tests/candle_gradients.rs`); nothing here trains through them.
 
+mod adam;
 pub mod dynamics;
 pub mod gradcheck;
 pub mod ops;
+mod random;
 mod real;
 pub mod surrogate;
 pub mod synapse;
 pub mod trace;
 
+pub use adam::Adam;
+pub use random::Random;
 pub use real::Real;
 pub use surrogate::Surrogate;

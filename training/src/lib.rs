@@ -7,9 +7,6 @@
 //! - [`baseline`]: a trained quantiser as a codec, to compare with.
 //! - [`bottleneck`]: sparse events, and the quantisers that they are compared with.
 //! - [`trainer`]: a run in its folder, with log, checkpoints and the model file.
-//! - [`evaluate`]: distances between decoded and original audio.
-//! - [`selectivity`]: what the neurons stand for, against performances in MIDI.
-//! - [`family`]: spiking networks and learning rules of the literature, with experiments.
 //!
 //! The loss is the distortion of the log-band features plus a pressure on the rate. The rate is the firing rate at first
 //! and then, for the most part, the information of the events under a prior that learns beside the network and is
@@ -26,17 +23,13 @@ mod checkpoint;
 pub mod config;
 pub mod data;
 mod device;
-pub mod evaluate;
-pub mod family;
 mod initial;
 mod log;
 mod loss;
 mod optimizer;
-pub mod plot;
 mod prior;
 mod rate;
 mod schedule;
-pub mod selectivity;
 mod step;
 pub mod trainer;
 mod validation;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use spiccato::atomic_file::AtomicFile;
 
-use crate::plot::{Axis, Chart, SIZE, Series, Style};
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use crate::trainer::Report;
 
 /// What is logged every so often.

@@ -16,7 +16,7 @@ use spiccato::atomic_file::AtomicFile;
 use spiccato::audio_file::{AudioInput, Resampler, Surround};
 use spiccato::signal::SAMPLE_RATE;
 
-use super::sources::{Source, Split};
+use spiccato_datasets::{Source, Split};
 
 /// Name of the table in the cache's folder.
 const TABLE: &str = "table.json";

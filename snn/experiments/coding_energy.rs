@@ -1,0 +1,248 @@
+//! Trade-off between coding and energy by threshold adaptation and feedback inhibition.
+//!
+//! Keemink (talk at the SNN seminar 2022) asks how a network of fixed weights can trade accuracy for spikes from one moment
+//! to the next. There is no paper; the derivation here is ours, in the manner of spike coding networks. One loss
+//!
+//! L = ‖x − D·r‖² + b·Σ a_i² + g·(Σ a_i)²
+//!
+//! holds the coding error, with fast filtered spikes r (ṙ = −λ·r + s), and the cost of activity, with slow ones a
+//! (ȧ = −a/τ + s): each neuron's own (b) and the population's (g). "Fire if that lowers L" gives
+//! V_i = D_iᵀ(x − D·r) and the thresholds
+//!
+//! T_i = (‖D_i‖² + b + g)/2 + b·a_i + g·Σ_j a_j:
+//!
+//! b is a threshold that adapts, g a feedback inhibition common to all. Both act while the network runs, weights unchanged,
+//! and what they do goes back when they go to zero. Time in seconds.
+
+use anyhow::Result;
+use spiccato_neurons::dynamics::AdaptiveThreshold;
+
+use spiccato_snn::engine::signal::Waves;
+use spiccato_neurons::Random;
+use spiccato_snn::engine::{CodingNetwork, Matrix, SpikeRecord};
+use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "coding-energy",
+    claim: "one number, changed while the network runs, trades coding accuracy for spikes, and back",
+    paper: "after Keemink, seminar talk 2022 (unpublished); derivation ours",
+    run,
+};
+
+const NEURONS: usize = 50;
+const SIGNALS: usize = 2;
+const TIME_STEP: f64 = 1e-4;
+const LEAK: f64 = 10.0;
+const ACTIVITY_TIME: f64 = 0.2;
+const DECODER: f64 = 0.1;
+/// Adaptation strengths b and inhibition strengths g of the two curves.
+const ADAPTATION: [f64; 6] = [0.0, 0.001, 0.004, 0.01, 0.02, 0.05];
+const INHIBITION: [f64; 6] = [0.0, 0.0001, 0.0003, 0.0007, 0.0015, 0.003];
+/// Decoder norms of the networks that are rebuilt for comparison.
+const REBUILT: [f64; 5] = [0.1, 0.15, 0.2, 0.3, 0.4];
+
+/// Costs of activity.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// b: threshold adaptation.
+    adaptation: f64,
+    /// g: feedback inhibition.
+    inhibition: f64,
+}
+
+const FREE: Cost = Cost { adaptation: 0.0, inhibition: 0.0 };
+
+struct Model {
+    network: CodingNetwork,
+    decoder: Matrix,
+    norm: f64,
+    activity: Vec<f64>,
+    signal: Waves,
+    time: f64,
+    record: SpikeRecord,
+}
+
+/// Means over a stretch of time.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    /// Spikes per neuron and second.
+    rate: f64,
+    /// ‖x − D·r‖².
+    loss: f64,
+}
+
+impl Model {
+    fn new(norm: f64, seed: u64) -> Self {
+        let mut random = Random::new(seed, 0);
+        // Evenly around the circle from a random start, so that every direction of the signal is covered.
+        let start = random.uniform();
+        let angle = |i: usize| std::f64::consts::TAU * (i as f64 + start) / NEURONS as f64;
+        let decoder =
+            Matrix::from_fn(NEURONS, SIGNALS, |i, j| norm * if j == 0 { angle(i).cos() } else { angle(i).sin() });
+        let overlap = decoder.product(&decoder.transposed());
+        let recurrent = Matrix::from_fn(NEURONS, NEURONS, |i, j| -overlap[(i, j)]);
+        let signal = Waves::new(SIGNALS, 5, (0.1, 1.0), 0.45, &mut Random::new(seed, 1));
+        let network =
+            CodingNetwork::new(1.0 - LEAK * TIME_STEP, 0.0, vec![0.0; NEURONS], recurrent, Random::new(seed, 2));
+        let activity = vec![0.0; NEURONS];
+        Self { network, decoder, norm, activity, signal, time: 0.0, record: SpikeRecord::default() }
+    }
+
+    /// Goes on for `duration` at these costs.
+    fn run(&mut self, duration: f64, cost: Cost) -> Point {
+        let (mut x, mut slope, mut drive, mut decoded) =
+            ([0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS]);
+        let mut input = vec![0.0; NEURONS];
+        let steps = (duration / TIME_STEP) as usize;
+        let (mut loss, mut spikes) = (0.0, 0usize);
+        let neurons = AdaptiveThreshold {
+            threshold: 0.5 * (self.norm * self.norm + cost.adaptation + cost.inhibition),
+            decay: 1.0 - TIME_STEP / ACTIVITY_TIME,
+            adaptation: cost.adaptation,
+            inhibition: cost.inhibition,
+        };
+        for _ in 0..steps {
+            self.signal.at(self.time, &mut x, &mut slope);
+            self.time += TIME_STEP;
+            for i in 0..SIGNALS {
+                drive[i] = TIME_STEP * (slope[i] + LEAK * x[i]);
+            }
+            self.decoder.times(&drive, &mut input);
+            neurons.thresholds(&self.activity, &mut self.network.threshold);
+            self.activity.iter_mut().for_each(|activity| *activity *= neurons.decay);
+            if let Some(k) = self.network.step(&input) {
+                self.activity[k] += 1.0;
+                self.record.push(self.time, k);
+                spikes += 1;
+            }
+            self.decoder.transposed_times(&self.network.filtered, &mut decoded);
+            loss += x.iter().zip(decoded).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
+        }
+        Point { rate: spikes as f64 / (NEURONS as f64 * duration), loss: loss / steps as f64 }
+    }
+}
+
+fn run(settings: &Settings) -> Result<Outcome> {
+    let (duration, warm_up) = if settings.quick { (3.0, 1.0) } else { (20.0, 2.0) };
+    let point = |norm: f64, cost: Cost| {
+        let mut model = Model::new(norm, settings.seed);
+        model.run(warm_up, cost);
+        model.run(duration, cost)
+    };
+    let adaptation = ADAPTATION.map(|b| point(DECODER, Cost { adaptation: b, ..FREE }));
+    let inhibition = INHIBITION.map(|g| point(DECODER, Cost { inhibition: g, ..FREE }));
+    let rebuilt = REBUILT.map(|norm| point(norm, FREE));
+
+    // Off, on and off again. The signal repeats nothing, so each stretch is compared with a free network's over the same time.
+    let cost = Cost { adaptation: ADAPTATION[3], inhibition: INHIBITION[3] };
+    let stretch = duration / 2.0;
+    let (mut switched, mut free) = (Model::new(DECODER, settings.seed), Model::new(DECODER, settings.seed));
+    let mut stretches = Vec::new();
+    for (length, cost) in [(stretch, FREE), (stretch, cost), (5.0_f64.min(stretch), FREE), (stretch, FREE)] {
+        stretches.push((switched.run(length, cost), free.run(length, FREE)));
+    }
+    let (on, back) = (stretches[1], stretches[3]);
+    let away = |a: f64, b: f64| (a / b - 1.0).abs();
+
+    let range = |points: &[Point; 6]| 1.0 - points[5].rate / points[0].rate;
+    // The smallest step of the loss along the curve, relative: above 0 if it always rises.
+    let steepness =
+        |points: &[Point; 6]| points.windows(2).map(|p| p[1].loss / p[0].loss - 1.0).fold(f64::INFINITY, f64::min);
+    let measurements = vec![
+        Measurement::at_least("threshold adaptation", "range of the rate", range(&adaptation), 0.3).against(0.0),
+        Measurement::at_least(
+            "threshold adaptation",
+            "least relative rise of the loss between points",
+            steepness(&adaptation),
+            0.0,
+        ),
+        Measurement::at_least("feedback inhibition", "range of the rate", range(&inhibition), 0.3).against(0.0),
+        Measurement::at_least(
+            "feedback inhibition",
+            "least relative rise of the loss between points",
+            steepness(&inhibition),
+            0.0,
+        ),
+        Measurement::at_least("switching", "rate saved while on", 1.0 - on.0.rate / on.1.rate, 0.1).against(0.0),
+        Measurement::at_most("switching", "rate off again, away from never on", away(back.0.rate, back.1.rate), 0.2)
+            .against(away(on.0.rate, on.1.rate)),
+        Measurement::at_most("switching", "loss off again, away from never on", away(back.0.loss, back.1.loss), 0.2)
+            .against(away(on.0.loss, on.1.loss)),
+    ];
+    let curve = |name: &str, points: &[Point]| Series::new(name, points.iter().map(|p| (p.rate, p.loss)).collect());
+    let trade_off = Chart {
+        title: "Coding against energy".to_owned(),
+        x: Axis::linear("spikes per neuron and second"),
+        y: Axis::logarithmic("coding loss"),
+        series: vec![
+            curve("threshold adaptation", &adaptation),
+            curve("feedback inhibition", &inhibition),
+            curve("rebuilt with larger decoders", &rebuilt),
+        ],
+        marks: Vec::new(),
+        size: SIZE,
+    };
+    let end = switched.time;
+    let raster = Chart {
+        title: format!("Both switched on from {stretch} s to {} s (every fourth spike)", 2.0 * stretch),
+        x: Axis::linear("time, s"),
+        y: Axis::linear("neuron"),
+        series: vec![Series {
+            name: String::new(),
+            points: switched.record.raster(0.0, end).into_iter().step_by(4).collect(),
+            style: Style::Dots(1.0),
+        }],
+        marks: Vec::new(),
+        size: (SIZE.0, SIZE.1 / 2),
+    };
+    Ok(Outcome { measurements, charts: vec![trade_off, raster] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each spike of the model lowers the loss, and no spike that it leaves out would.
+    #[test]
+    fn a_neuron_fires_exactly_if_that_lowers_the_loss() {
+        let cost = Cost { adaptation: 0.004, inhibition: 0.0002 };
+        let mut model = Model::new(DECODER, 7);
+        model.run(1.0, cost);
+        let decode = |filtered: &[f64], model: &Model| {
+            let mut decoded = [0.0; SIGNALS];
+            model.decoder.transposed_times(filtered, &mut decoded);
+            decoded
+        };
+        let mut spikes = 0;
+        for _ in 0..3000 {
+            let before = model.activity.clone();
+            let count = model.record.spikes().len();
+            model.run(TIME_STEP, cost);
+            let fired = model.record.spikes()[count..].first().map(|s| s.1);
+            // The model's own potentials say what the error is; they must agree with it up to the discretisation.
+            let (mut x, mut slope) = ([0.0; SIGNALS], [0.0; SIGNALS]);
+            model.signal.at(model.time, &mut x, &mut slope);
+            let loss = |extra: Option<usize>| {
+                let (mut filtered, mut activity) = (model.network.filtered.clone(), before.clone());
+                if let Some(i) = extra {
+                    filtered[i] += 1.0;
+                    activity[i] += 1.0;
+                }
+                let decoded = decode(&filtered, &model);
+                let error: f64 = x.iter().zip(decoded).map(|(x, y)| (x - y) * (x - y)).sum();
+                let squares: f64 = activity.iter().map(|a| a * a).sum();
+                error + cost.adaptation * squares + cost.inhibition * activity.iter().sum::<f64>().powi(2)
+            };
+            let silent = loss(None);
+            if let Some(k) = fired {
+                spikes += 1;
+                assert!(loss(Some(k)) < silent + 2e-4, "{} {silent}", loss(Some(k)));
+            } else {
+                let best = (0..NEURONS).map(|i| loss(Some(i))).fold(f64::INFINITY, f64::min);
+                assert!(best > silent - 2e-4, "{best} {silent}");
+            }
+        }
+        assert!(spikes > 10);
+    }
+}

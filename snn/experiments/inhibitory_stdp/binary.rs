@@ -1,0 +1,148 @@
+//! Abstract level: binary units that count. Our reconstruction of the paper's third level, from its description.
+//!
+//! A lap shows each of 40 states once, in order. The unit of the state is active with probability 0.9, every other with
+//! 0.02. The cue lasts three states from a random one on, and makes eight cue units active as well as an inhibitory unit.
+//! Excitatory weights count how often one unit follows another, inhibitory ones how often a unit is active with the cue, both
+//! per lap. Replay goes from unit to unit with probabilities in proportion to the positive part of E − I.
+//!
+//! As relative frequencies the weights err by the inverse root of the number of laps.
+
+use anyhow::Result;
+
+use spiccato_snn::engine::statistics::slope;
+use spiccato_neurons::Random;
+use spiccato_snn::engine::Matrix;
+use crate::{Measurement, Settings};
+
+const STATES: usize = 40;
+const CUES: usize = 8;
+const UNITS: usize = STATES + CUES;
+const CUE_LENGTH: usize = 3;
+const HIT: f64 = 0.9;
+const NOISE: f64 = 0.02;
+
+/// Relative frequencies.
+struct Weights {
+    excitation: Matrix,
+    inhibition: Vec<f64>,
+}
+
+impl Weights {
+    fn count(laps: usize, random: &mut Random) -> Self {
+        let (mut excitation, mut inhibition) = (Matrix::zeros(UNITS, UNITS), vec![0.0; UNITS]);
+        for _ in 0..laps {
+            let cue = random.below(STATES - CUE_LENGTH + 1);
+            let mut before: Vec<usize> = Vec::new();
+            for state in 0..STATES {
+                let present = (cue..cue + CUE_LENGTH).contains(&state);
+                let active: Vec<usize> = (0..UNITS)
+                    .filter(|&unit| {
+                        let driven = unit == state || (unit >= STATES && present);
+                        random.chance(if driven { HIT } else { NOISE })
+                    })
+                    .collect();
+                for &post in &active {
+                    before.iter().for_each(|&pre| excitation[(pre, post)] += 1.0 / laps as f64);
+                    if present {
+                        inhibition[post] += 1.0 / laps as f64;
+                    }
+                }
+                before = active;
+            }
+        }
+        Self { excitation, inhibition }
+    }
+
+    /// The limit of many laps.
+    fn limit() -> Self {
+        let starts = STATES - CUE_LENGTH + 1;
+        let (mut excitation, mut inhibition) = (Matrix::zeros(UNITS, UNITS), vec![0.0; UNITS]);
+        for cue in 0..starts {
+            let probability = |unit: usize, state: usize| {
+                let present = (cue..cue + CUE_LENGTH).contains(&state);
+                if unit == state || (unit >= STATES && present) { HIT } else { NOISE }
+            };
+            for state in 0..STATES {
+                for post in 0..UNITS {
+                    if state > 0 {
+                        for pre in 0..UNITS {
+                            excitation[(pre, post)] +=
+                                probability(pre, state - 1) * probability(post, state) / starts as f64;
+                        }
+                    }
+                    if (cue..cue + CUE_LENGTH).contains(&state) {
+                        inhibition[post] += probability(post, state) / starts as f64;
+                    }
+                }
+            }
+        }
+        Self { excitation, inhibition }
+    }
+
+    /// (share of steps from a state to the next, share of visits to cue units) in replay of `steps` steps.
+    fn replay(&self, steps: usize, inhibited: bool, random: &mut Random) -> (f64, f64) {
+        let (mut unit, mut forward, mut from_states, mut cues) = (0, 0usize, 0usize, 0usize);
+        for _ in 0..steps {
+            let drive: Vec<f64> = (0..UNITS)
+                .map(|post| {
+                    let inhibition = if inhibited { self.inhibition[post] } else { 0.0 };
+                    (self.excitation[(unit, post)] - inhibition).max(0.0)
+                })
+                .collect();
+            let mut rest = random.uniform() * drive.iter().sum::<f64>();
+            // Where nothing drives, replay begins anew anywhere.
+            let next = drive.iter().position(|d| {
+                rest -= d;
+                rest < 0.0
+            });
+            let next = next.unwrap_or_else(|| random.below(STATES));
+            if unit < STATES - 1 {
+                from_states += 1;
+                forward += usize::from(next == unit + 1);
+            }
+            cues += usize::from(next >= STATES);
+            unit = next;
+        }
+        (forward as f64 / from_states.max(1) as f64, cues as f64 / steps as f64)
+    }
+}
+
+pub(super) fn measure(settings: &Settings) -> Result<Vec<Measurement>> {
+    let mut random = Random::new(settings.seed, 3);
+    let limit = Weights::limit();
+    let repetitions = if settings.quick { 4 } else { 20 };
+    let points: Vec<(f64, f64)> = [10usize, 20, 40, 80, 160, 320]
+        .into_iter()
+        .map(|laps| {
+            let error = |_| Weights::count(laps, &mut random).excitation.relative_distance(&limit.excitation);
+            let mean = (0..repetitions).map(error).sum::<f64>() / f64::from(repetitions);
+            ((laps as f64).ln(), 0.5 * mean.ln())
+        })
+        .collect();
+    let weights = Weights::count(100, &mut random);
+    let (forward, cues) = weights.replay(20_000, true, &mut random);
+    let (forward_without, cues_without) = weights.replay(20_000, false, &mut random);
+    let level = "binary";
+    Ok(vec![
+        Measurement::at_most(
+            level,
+            "slope of error over laps (log-log), away from −1/2",
+            (slope(&points) + 0.5).abs(),
+            0.15,
+        ),
+        Measurement::at_most(level, "share of cue units in replay", cues, 0.02).against(cues_without),
+        Measurement::at_least(level, "share of steps to the next state", forward, 0.9).against(forward_without),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_laps_come_close_to_the_limit() {
+        let (counted, limit) = (Weights::count(4000, &mut Random::new(2, 0)), Weights::limit());
+        assert!(counted.excitation.relative_distance(&limit.excitation) < 1e-3);
+        assert!(counted.inhibition.iter().zip(&limit.inhibition).all(|(a, b)| (a - b).abs() < 0.05));
+    }
+}

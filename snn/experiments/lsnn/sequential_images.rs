@@ -1,0 +1,102 @@
+//! Sequential MNIST at a small scale: images of 14 by 14 pixels, read one pixel a step, classified when a cue comes after the
+//! last. What the first rows showed has to be kept for some 200 steps.
+
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
+use spiccato_neurons::dynamics::{Population, decay};
+use spiccato_neurons::ops::Detach;
+
+use spiccato_neurons::Random;
+use spiccato_snn::image_encoders::threshold_crossing;
+use spiccato_snn::images::{CLASSES, Images, Split};
+use spiccato_snn::learning_rule::{Optimize, train_step};
+use spiccato_snn::optimizer::{Method, Optimizer};
+use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::Classes;
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, neuron};
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+
+/// Grey values whose crossing makes an input fire, upwards or downwards.
+const LEVELS: usize = 20;
+/// Steps of the cue, in which the answer counts.
+const CUE: usize = 20;
+const NEURONS: usize = 120;
+/// An image is gone by in about as many steps.
+const ADAPTATION_TIME: f64 = 200.0;
+const BATCH: usize = 64;
+const STEPS: usize = 1500;
+const RATE: f64 = 0.01;
+const TESTED: usize = 1000;
+
+fn batch(images: &Images, indices: &[usize]) -> Result<Batch<Classes>> {
+    let (items, pixels) = (indices.len(), images.side * images.side);
+    let spikes = threshold_crossing(images, indices, LEVELS)?.pad_with_zeros(1, 0, CUE)?;
+    let cue = Tensor::ones((items, CUE, 1), DType::F32, &Device::Cpu)?.pad_with_zeros(1, pixels, 0)?;
+    let labels = images
+        .labels(indices)?
+        .to_vec1::<u32>()?
+        .into_iter()
+        .flat_map(|label| (0..pixels + CUE).map(move |t| (t >= pixels).then_some(label as usize)));
+    let target = Classes::new(labels.collect(), pixels + CUE);
+    Ok(Batch { input: Tensor::cat(&[spikes, cue], 2)?, target })
+}
+
+/// Percent of right answers on images not seen in training, by step of training; `strength` of the adaptation of half of
+/// the neurons.
+fn learn(split: &Split, strength: f64, seed: u64) -> Result<Vec<(f64, f64)>> {
+    let mut random = Random::new(seed, 55);
+    let population = Population::new(vec![
+        (neuron(ADAPTATION_TIME, 0.0), NEURONS / 2),
+        (neuron(ADAPTATION_TIME, strength), NEURONS - NEURONS / 2),
+    ]);
+    let sizes = (2 * LEVELS + 1, CLASSES);
+    let network = RecurrentNetwork::new(sizes, population, PSEUDO_DERIVATIVE, decay(1.0, 20.0), &mut random)?;
+    let mut rule = Bptt { network: &network, detach: Detach::default(), regulariser: RateRegulariser::new(20.0, 0.01) };
+    let mut adam = Optimizer::new(Method::Adam, RATE);
+    let tested: Vec<usize> = (0..split.test.len().min(TESTED)).collect();
+    let right = || -> Result<f64> {
+        let mut wrong = 0.0;
+        for indices in tested.chunks(100) {
+            let batch = batch(&split.test, indices)?;
+            let (_, readout) = network.respond(&batch.input)?;
+            wrong += batch.target.error(&readout.flatten_all()?.to_vec1::<f32>()?) * indices.len() as f64;
+        }
+        Ok(100.0 * (1.0 - wrong / tested.len() as f64))
+    };
+    let mut course = vec![(0.0, right()?)];
+    let mut order = Vec::new();
+    for step in 1..=STEPS {
+        if order.len() < BATCH {
+            order = split.train.shuffled(&mut random);
+        }
+        let indices = order.split_off(order.len() - BATCH);
+        train_step(&mut rule, &mut adam, &network.variables, &batch(&split.train, &indices)?)?;
+        adam.set_rate(RATE * 0.1f64.powf(step as f64 / STEPS as f64));
+        if step % (STEPS / 10) == 0 {
+            course.push((step as f64, right()?));
+        }
+    }
+    Ok(course)
+}
+
+pub(super) fn run(settings: &Settings) -> Result<Outcome> {
+    let Split { train, test } = Split::mnist(settings)?;
+    let split = Split { train: train.halved(), test: test.halved() };
+    let learn = |strength| learn(&split, strength, settings.seed);
+    let (adapting, regular) = rayon::join(|| learn(40.0), || learn(0.0));
+    let (adapting, regular) = (adapting?, regular?);
+    let right = |course: &[(f64, f64)]| course.last().map_or(f64::NAN, |point| point.1);
+    let metric = "accuracy, half of the neurons adapt, % (none adapts)";
+    let measurements =
+        vec![Measurement::at_least("images pixel by pixel", metric, right(&adapting), 55.0).against(right(&regular))];
+    let chart = Chart {
+        title: "Images pixel by pixel".to_owned(),
+        x: Axis::linear("step of training"),
+        y: Axis::linear("right, %"),
+        series: vec![Series::new("half of the neurons adapt", adapting), Series::new("none adapts", regular)],
+        marks: Vec::new(),
+        size: SIZE,
+    };
+    Ok(Outcome { measurements, charts: vec![chart] })
+}

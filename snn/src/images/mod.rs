@@ -1,0 +1,126 @@
+//! Small grey images with labels: MNIST from files, and digits drawn by the program for the quick forms.
+
+mod digits;
+mod mnist;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+
+use super::Settings;
+use spiccato_neurons::Random;
+
+/// Number of classes: the ten digits.
+pub(super) const CLASSES: usize = 10;
+
+/// Labelled images of one size.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Images {
+    /// Width and height in pixels.
+    pub(super) side: usize,
+    /// Row by row, image after image; 255 is ink.
+    pixels: Vec<u8>,
+    /// 0 to 9.
+    labels: Vec<u8>,
+}
+
+/// What is learned from, and what is tested on.
+#[derive(Debug, Clone)]
+pub(super) struct Split {
+    pub(super) train: Images,
+    pub(super) test: Images,
+}
+
+impl Split {
+    /// MNIST from the folder of the settings: 60,000 images to learn from, 10,000 to test on.
+    pub(super) fn mnist(settings: &Settings) -> Result<Self> {
+        let folder = settings.data.as_deref().context(
+            "this experiment needs the MNIST images: fetch them with `scripts/fetch_mnist.sh DIR`, then add `--data DIR`",
+        )?;
+        mnist::read(&folder.join("mnist"))
+    }
+
+    /// Digits drawn from strokes, `side` pixels wide and high.
+    pub(super) fn drawn(train: usize, test: usize, side: usize, seed: u64) -> Self {
+        let draw = |count, stream| digits::draw(count, side, &mut Random::new(seed, stream));
+        Self { train: draw(train, 1000), test: draw(test, 1001) }
+    }
+}
+
+impl Images {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The first `count`, or all.
+    pub(super) fn truncated(mut self, count: usize) -> Self {
+        self.labels.truncate(count);
+        self.pixels.truncate(count * self.side * self.side);
+        self
+    }
+
+    /// In a blank frame of this width.
+    pub(super) fn framed(self, width: usize) -> Self {
+        let side = self.side + 2 * width;
+        let mut pixels = vec![0; self.len() * side * side];
+        for (framed, image) in pixels.chunks_exact_mut(side * side).zip(self.pixels.chunks_exact(self.side * self.side))
+        {
+            for (y, row) in image.chunks_exact(self.side).enumerate() {
+                framed[(y + width) * side + width..][..self.side].copy_from_slice(row);
+            }
+        }
+        Self { side, pixels, labels: self.labels }
+    }
+
+    /// Half as wide and high: means of two by two pixels. A last odd row or column is left out.
+    pub(super) fn halved(self) -> Self {
+        let side = self.side / 2;
+        let mut pixels = Vec::with_capacity(self.len() * side * side);
+        for image in self.pixels.chunks_exact(self.side * self.side) {
+            let at = |y: usize, x: usize| u32::from(image[y * self.side + x]);
+            for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (2 * y, 2 * x))) {
+                pixels.push(((at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1) + 2) / 4) as u8);
+            }
+        }
+        Self { side, pixels, labels: self.labels }
+    }
+
+    /// Pixels of an image.
+    pub(super) fn pixels(&self, index: usize) -> &[u8] {
+        let size = self.side * self.side;
+        &self.pixels[index * size..][..size]
+    }
+
+    /// The images with these indices as intensities from 0 to 1, (images, pixels), and their labels.
+    pub(super) fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
+        let intensities =
+            indices.iter().flat_map(|&i| self.pixels(i)).map(|&pixel| f32::from(pixel) / 255.0).collect::<Vec<_>>();
+        let x = Tensor::from_vec(intensities, (indices.len(), self.side * self.side), &Device::Cpu)?;
+        Ok((x, self.labels(indices)?))
+    }
+
+    /// Labels of the images with these indices.
+    pub(super) fn labels(&self, indices: &[usize]) -> Result<Tensor> {
+        let labels = indices.iter().map(|&i| u32::from(self.labels[i])).collect::<Vec<_>>();
+        Ok(Tensor::new(labels, &Device::Cpu)?)
+    }
+
+    /// All indices in random order.
+    pub(super) fn shuffled(&self, random: &mut Random) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        random.shuffle(&mut order);
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halved_images_have_the_means_of_their_pixels() {
+        let pixels = vec![0, 5, 9, 8, 6, 9, 1, 2, 3];
+        let images = Images { side: 3, pixels, labels: vec![7] }.halved();
+        assert_eq!(images, Images { side: 1, pixels: vec![5], labels: vec![7] });
+    }
+}
