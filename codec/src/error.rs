@@ -46,6 +46,16 @@ pub enum Error {
     /// The input is valid, but this version can't handle it.
     #[error("{0}")]
     Unsupported(String),
+    /// Audio that is to be coded can't be read.
+    #[error("{name}: {reason}")]
+    Audio {
+        /// The file's path, or `standard input`.
+        name: String,
+        /// What kind of fault it is.
+        fault: AudioFault,
+        /// What is wrong, with the value, and what to do.
+        reason: String,
+    },
     /// The input asks for more than a decoder's documented limits.
     #[error("{0}")]
     Limit(String),
@@ -62,7 +72,28 @@ pub enum Error {
     Network(#[from] candle_core::Error),
 }
 
+/// Why audio input can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AudioFault {
+    /// The bytes are not what they claim to be.
+    Damaged,
+    /// The input ends before it is complete.
+    Truncated,
+    /// There are no samples at all.
+    Empty,
+    /// The input is valid, but of a kind that can't be decoded here.
+    Unsupported,
+    /// A number is beyond what can be right.
+    Limit,
+}
+
 impl Error {
+    /// A fault of audio input; `name` is the file's path, `reason` says what is wrong and what to do.
+    pub fn audio(name: impl AsRef<std::path::Path>, fault: AudioFault, reason: impl Into<String>) -> Self {
+        Self::Audio { name: name.as_ref().display().to_string(), fault, reason: reason.into() }
+    }
+
     /// Adds the file's name to an input or output error: `read(…).map_err(Error::io(path))`.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -70,4 +70,4 @@ pub mod network;
 pub mod pipeline;
 pub mod signal;
 
-pub use error::{Error, Result};
+pub use error::{AudioFault, Error, Result};
