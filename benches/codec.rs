@@ -5,8 +5,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use spiccato::events::{EventMatrix, Methods};
-use spiccato::network::{EventDecoder, Firing, default_model, encode_events};
+use spiccato::network::{EventDecoder, Firing, encode_events};
 use spiccato::signal::{BANDS, HOP, Synthesizer, analyze, log_features};
+use spiccato::{Model, Quality};
 
 /// As the program `spiccato` has.
 #[global_allocator]
@@ -27,20 +28,20 @@ fn music() -> Vec<f32> {
 }
 
 fn parts(criterion: &mut Criterion) {
-    let model = default_model().expect("the built-in model loads");
+    let model = Model::built_in().expect("the built-in model loads");
     let samples = music();
     let magnitudes = analyze(&samples);
     let mut features = Vec::new();
     log_features(&magnitudes, 1.0, &mut features);
     let encode =
-        || encode_events(&model.network, &features, 0..FRAMES, QUALITY, Firing::default()).expect("the sizes fit");
+        || encode_events(model.network(), &features, 0..FRAMES, QUALITY, Firing::default()).expect("the sizes fit");
     let events = encode();
 
     criterion.bench_function("analysis", |b| b.iter(|| analyze(black_box(&samples))));
     criterion.bench_function("encoder network", |b| b.iter(encode));
     criterion.bench_function("decoder network", |b| {
         b.iter(|| {
-            let mut decoder = EventDecoder::new(&model.network, QUALITY).expect("a decoder");
+            let mut decoder = EventDecoder::new(model.network().clone(), QUALITY).expect("a decoder");
             let mut features = Vec::new();
             decoder.push(&events, &mut features).expect("the sizes fit");
             decoder.finish(&mut features).expect("the sizes fit");
@@ -57,10 +58,8 @@ fn parts(criterion: &mut Criterion) {
             channels
         })
     });
-    let mut methods = Methods::small();
-    if let Some(range_coder) = model.range_coder((QUALITY * 65535.0) as u16) {
-        methods.push(range_coder);
-    }
+    let quality = Quality::from_stored((QUALITY * 65535.0) as u16);
+    let methods = model.complete(Methods::small(), quality);
     for method in methods.iter() {
         storage(criterion, method, &events);
     }

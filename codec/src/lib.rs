@@ -5,49 +5,44 @@
 //! which phases are rebuilt. After Lisboa & Bellec, "Spiking Music: Audio Compression with Event Based Auto-encoders"
 //! (2024, arXiv 2402.01571).
 //!
-//! Most programs need [`pipeline`] alone, with a model from [`network`] and files through [`audio_file`]. The parts can
-//! be used on their own:
+//! # Compressing and decompressing
 //!
-//! - [`audio_file`]: any common audio file as a stream of samples, change of sample rate, WAV output.
-//! - [`signal`]: samples → band magnitudes and stereo parameters, and back.
-//! - [`network`]: magnitudes → events and back; model files.
+//! ```
+//! # #[cfg(feature = "built-in-model")]
+//! # fn main() -> spiccato::Result<()> {
+//! use spiccato::{Decoder, Encoder, Format, Model};
+//!
+//! let samples: Vec<f32> = (0..24_000).map(|i| 0.2 * (i as f32 * 0.1).sin()).collect();
+//! let model = Model::built_in()?;
+//! let file = Encoder::new(&model).bitrate(3.0)?.encode(&samples, Format { rate: 24_000, channels: 1 })?;
+//! let audio = Decoder::new(&model).decode(&file[..])?;
+//! assert_eq!(audio.samples.len(), samples.len());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "built-in-model"))]
+//! # fn main() {}
+//! ```
+//!
+//! [`Encoder`] takes anything that gives interleaved samples: a slice, an iterator over samples or blocks, or a reader of
+//! [`audio_file`]s. [`Decoder`] takes any [`Read`](std::io::Read) and gives everything at once, or block by block through
+//! [`DecodedStream`]. Memory does not grow with the length of what is streamed. Models, encoders and decoders can be used from any
+//! number of threads at once.
+//!
+//! # Parts
+//!
 //! - [`events`]: the sparse event matrix and the ways to store it.
 //! - [`entropy`]: range coder and the integer prior that predicts the events.
 //! - [`container`]: the `.spic` file. `format-spec.md` at the top of the repository says what every byte means.
-//! - [`pipeline`]: all of it in a row, in memory that does not grow with the length of the audio.
-//! - [`atomic_file`]: output files that appear only when they are complete.
+//! - `signal`: samples → band magnitudes and stereo parameters, and back.
+//! - `network`: magnitudes → events and back; model files.
+//! - `audio_file`: any common audio file as a stream of samples, WAV output.
+//! - `atomic_file`: output files that appear only when they are complete.
 //!
-//! # Example
+//! # Features
 //!
-//! ```
-//! use std::path::Path;
-//!
-//! use spiccato::audio_file::{AudioInput, Surround};
-//! use spiccato::container::{OnDamage, Reader};
-//! use spiccato::events::Methods;
-//! use spiccato::network::{ActivityCost, default_model};
-//! use spiccato::pipeline::{CompressSettings, RateTarget, compress, decompress};
-//!
-//! # fn main() -> spiccato::Result<()> {
-//! let model = default_model()?;
-//! let input = AudioInput::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/formats/s16.wav"))?;
-//! let settings =
-//!     CompressSettings { target: RateTarget::Bitrate(3.0), cost: ActivityCost::default(), surround: Surround::Refuse };
-//! let mut file = Vec::new();
-//! let report = compress(&input, &model, &settings, &mut file, &mut |_stage, _share| {})?;
-//! assert_eq!(report.summary.file_bytes, file.len() as u64);
-//!
-//! let reader = Reader::new(&file[..], Methods::all(), OnDamage::Stop)?;
-//! let mut samples: Vec<f32> = Vec::new();
-//! let mut sink = |block: &[f32]| -> spiccato::Result<()> {
-//!     samples.extend_from_slice(block);
-//!     Ok(())
-//! };
-//! decompress(reader, &model, &mut sink, &mut |_stage, _share| {})?;
-//! assert_eq!(samples.len(), 2000); // one channel
-//! # Ok(())
-//! # }
-//! ```
+//! - `built-in-model` (default): weights to code with, from the crate `spiccato-model`, under a licence of their own.
+//! - `audio-files` (default): reading and writing audio files.
+//! - `network` (part of both): the auto-encoder. Without it, container, events and entropy coder build without Candle.
 //!
 //! # Determinism and threads
 //!
@@ -59,15 +54,43 @@
 //! from the codec's. Programs should set the environment variable `CANDLE_NUM_THREADS` to 1 before the first use, as the
 //! program `spiccato` does.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "audio-files")]
 pub mod atomic_file;
+#[cfg(feature = "audio-files")]
 pub mod audio_file;
 pub mod container;
+#[cfg(feature = "network")]
+mod decoder;
+#[cfg(feature = "network")]
+mod encoder;
 pub mod entropy;
 pub mod error;
+#[cfg(feature = "network")]
+mod event_source;
 pub mod events;
+mod format;
+#[cfg(feature = "network")]
+mod model;
+mod model_id;
+#[cfg(feature = "network")]
 pub mod network;
-pub mod pipeline;
+#[cfg(feature = "network")]
+mod pipeline;
+mod quality;
+#[cfg(feature = "network")]
 pub mod signal;
 
-pub use error::{AudioFault, Error, Result};
+#[cfg(feature = "network")]
+pub use decoder::{DecodedStream, Decoder};
+#[cfg(feature = "network")]
+pub use encoder::{Encoded, Encoder, Progress, Stage};
+pub use error::{AudioFault, Error, FormatError, FormatFault, ModelError, Result, Section};
+#[cfg(feature = "network")]
+pub use event_source::EventSource;
+pub use format::{Audio, Format, SAMPLE_RATES, Samples};
+#[cfg(feature = "network")]
+pub use model::Model;
+pub use model_id::ModelId;
+pub use quality::{Gain, Quality};

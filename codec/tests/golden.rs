@@ -8,11 +8,10 @@
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
-use spiccato::container::{Header, ModelId, OnDamage, Reader, SIDE_COLUMNS, SideParameters, Tags, Writer};
+use spiccato::container::{Header, OnDamage, Reader, SIDE_COLUMNS, SideParameters, Tags, Writer};
 use spiccato::entropy::{AGES, Prior, PriorWeights};
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
+use spiccato::{Gain, ModelId, Quality};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +30,7 @@ struct Golden {
 }
 
 /// Every method, with the range coder if there is a prior.
-fn all_methods(prior: Option<&Arc<Prior>>, quality: u16) -> Methods {
+fn all_methods(prior: Option<&Arc<Prior>>, quality: Quality) -> Methods {
     let mut methods = Methods::all();
     if let Some(prior) = prior {
         methods.push(Box::new(RangeCoder::new(prior.clone(), quality)));
@@ -81,14 +80,6 @@ fn prior(random: &mut Random, neurons: usize, channels: usize, knots: usize) -> 
     Prior::new(weights).unwrap()
 }
 
-/// A model file with nothing but a prior.
-fn model_file(prior: &Prior) -> Vec<u8> {
-    let tensors = prior.tensors();
-    let view = |shape: &Vec<usize>, dtype, bytes| TensorView::new(dtype, shape.clone(), bytes).unwrap();
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| (name, view(shape, *dtype, bytes)));
-    safetensors::serialize(views, None).unwrap()
-}
-
 /// Notes: groups of neurons that fire together at an onset, and ever more seldom after it.
 fn notes(random: &mut Random, frames: u32, neurons: u16, count: u32) -> EventMatrix {
     let groups: Vec<Vec<u32>> =
@@ -113,8 +104,8 @@ fn header() -> Header {
         sample_count: 84_478, // 110 frames
         channels: 1,
         right_inverted: false,
-        gain: -700,
-        quality: 30_000,
+        gain: Gain::from_stored(-700),
+        quality: Quality::from_stored(30_000),
         model: ModelId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]),
         neurons: 300,
         internal_rate: 24_000,
@@ -152,8 +143,8 @@ fn stereo(zstandard: bool) -> Golden {
         sample_count: 44_100 * 5 + 7,
         channels: 2,
         right_inverted: true,
-        gain: 256,
-        quality: 65_535,
+        gain: Gain::from_stored(256),
+        quality: Quality::HIGHEST,
         neurons: 24,
         chunk_frames: 70,
         tags: tags(&[("title", "Études"), ("comment", &comment), ("artist", ""), ("artist", "Näme = 名前")]),
@@ -189,7 +180,11 @@ fn stereo(zstandard: bool) -> Golden {
 fn range_coder() -> Golden {
     let prior = prior(&mut Random(4), 24, 6, 3);
     let content = stereo(false);
-    let header = Header { quality: 41_000, model: ModelId::of_weights(&model_file(&prior)), ..content.header };
+    let header = Header {
+        quality: Quality::from_stored(41_000),
+        model: ModelId::of_weights(&prior.to_model_file().unwrap()),
+        ..content.header
+    };
     let methods = vec![RANGE_CODER_ID];
     Golden { name: "range-coder".into(), header, chunks: content.chunks, methods, prior: Some(Arc::new(prior)) }
 }
@@ -199,8 +194,8 @@ fn tiny() -> Golden {
     let header = Header {
         sample_rate: 24_000,
         sample_count: 2_000,
-        gain: -384,
-        quality: 1_000,
+        gain: Gain::from_stored(-384),
+        quality: Quality::from_stored(1_000),
         neurons: 8,
         chunk_frames: 384,
         tags: tags(&[("title", "Tiny")]),
@@ -225,8 +220,8 @@ fn text(header: &Header, chunks: &[Content]) -> String {
         ("sample_count", header.sample_count as i64),
         ("channels", header.channels.into()),
         ("right_inverted", header.right_inverted.into()),
-        ("gain", header.gain.into()),
-        ("quality", header.quality.into()),
+        ("gain", header.gain.stored().into()),
+        ("quality", header.quality.stored().into()),
         ("neurons", header.neurons.into()),
         ("internal_rate", header.internal_rate.into()),
         ("hop", header.hop.into()),
@@ -301,7 +296,7 @@ fn golden_files_use_every_method() {
 fn the_prior_of_the_golden_file_is_in_its_model_file() {
     let golden = range_coder();
     let file = std::fs::read(folder().join("range.safetensors")).unwrap();
-    let prior = Prior::from_safetensors(&SafeTensors::deserialize(&file).unwrap()).unwrap();
+    let prior = Prior::from_model_file(&file).unwrap();
     assert_eq!(prior.as_ref(), golden.prior.as_deref());
     assert_eq!(golden.header.model, ModelId::of_weights(&file));
 }
@@ -399,12 +394,12 @@ fn the_second_decoder_predicts_the_same_probabilities() {
         let (channels, knots) = (1 + random.below(12) as usize, 2 + random.below(6) as usize);
         let prior = prior(&mut random, neurons.into(), channels, knots);
         let model = folder.path().join("model");
-        std::fs::write(&model, model_file(&prior)).unwrap();
+        std::fs::write(&model, prior.to_model_file().unwrap()).unwrap();
         let prior = Arc::new(prior);
         let goldens: Vec<Golden> = (0..3)
             .map(|number| {
                 let header = Header {
-                    quality: random.below(1 << 16) as u16,
+                    quality: Quality::from_stored(random.below(1 << 16) as u16),
                     sample_count: 40_000 + u64::from(random.below(80_000)),
                     neurons,
                     chunk_frames: 16 + random.below(120) as u16,
@@ -464,7 +459,7 @@ fn make_golden_files() {
             (format!("{}.spic", golden.name), write_file(&golden)),
             (format!("{group}.txt"), content.into_bytes()),
         ];
-        files.extend(golden.prior.map(|prior| (format!("{group}.safetensors"), model_file(&prior))));
+        files.extend(golden.prior.map(|prior| (format!("{group}.safetensors"), prior.to_model_file().unwrap())));
         for (name, bytes) in files {
             let path = folder().join(name);
             if !path.exists() {

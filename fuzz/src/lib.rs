@@ -6,17 +6,14 @@
 // a panic is how a target says that something is wrong
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
 
-use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
 use spiccato::container::{Header, OnDamage, Reader, Writer};
 use spiccato::entropy::Prior;
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
-use spiccato::network::{Initial, Model, NetworkConfig, load_model, save_model};
-use spiccato::pipeline::decompress;
+use spiccato::network::{NetworkConfig, Weights, save_model};
+use spiccato::{Decoder, Model, Quality};
 
 /// Neurons of [`PRIOR`].
 const NEURONS: u16 = 24;
@@ -24,7 +21,7 @@ const NEURONS: u16 = 24;
 /// The prior of the golden files.
 static PRIOR: LazyLock<Arc<Prior>> = LazyLock::new(|| {
     let file = include_bytes!("../../testdata/golden/range.safetensors");
-    Arc::new(Prior::from_safetensors(&SafeTensors::deserialize(file).unwrap()).unwrap().unwrap())
+    Arc::new(Prior::from_model_file(file).unwrap().unwrap())
 });
 
 /// A network as small as it gets, with that prior.
@@ -38,27 +35,12 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
         dilations: vec![1],
         knots: 2,
     };
-    let weights: BTreeMap<String, Tensor> = config
-        .parameters()
-        .into_iter()
-        .enumerate()
-        .map(|(number, parameter)| {
-            let count = parameter.shape.iter().product::<usize>();
-            let values = match parameter.initial {
-                Initial::Constant(value) => vec![value; count],
-                Initial::Values(values) => values,
-                Initial::Uniform(bound) => {
-                    (0..count).map(|i| (bound * ((number * 31 + i * 17) as f64).sin()) as f32).collect()
-                }
-            };
-            (parameter.name, Tensor::from_vec(values, parameter.shape, &Device::Cpu).unwrap())
-        })
-        .collect();
-    load_model(&save_model(&config, &weights, Some(&PRIOR)).unwrap()).unwrap()
+    let weights = Weights::initial(&config, 1).unwrap();
+    Model::from_bytes(&save_model(&config, &weights, Some(&PRIOR)).unwrap()).unwrap()
 });
 
 /// Every method.
-fn methods(quality: u16) -> Methods {
+fn methods(quality: Quality) -> Methods {
     let mut methods = Methods::all();
     methods.push(Box::new(RangeCoder::new(PRIOR.clone(), quality)));
     methods
@@ -67,7 +49,7 @@ fn methods(quality: u16) -> Methods {
 /// One storage method: its place in the list of all, the numbers of frames and neurons, then the stored events.
 pub fn storage(data: &[u8]) {
     let [method, frames, neurons, bytes @ ..] = data else { return };
-    let methods = methods(20_000);
+    let methods = methods(Quality::from_stored(20_000));
     let method = methods.iter().nth(usize::from(*method) % methods.iter().count()).unwrap();
     let neurons = if method.id() == RANGE_CODER_ID { NEURONS } else { u16::from(*neurons) + 1 };
     let Ok(events) = method.decode(bytes, (*frames).into(), neurons) else { return };
@@ -110,8 +92,7 @@ fn read_in_every_way(data: &[u8]) {
 
 /// The events of all chunks that can be found, or none if there is an error.
 fn read<R: Read>(mut reader: Reader<R>) -> Option<Vec<EventMatrix>> {
-    let quality = reader.header().quality;
-    reader.add_method(Box::new(RangeCoder::new(PRIOR.clone(), quality)));
+    reader.set_methods(methods(reader.header().quality));
     std::iter::from_fn(|| reader.next_chunk().transpose())
         .map(|chunk| Ok(chunk?.events))
         .collect::<spiccato::Result<_>>()
@@ -125,22 +106,26 @@ const MAX_SAMPLES: u64 = 48_000;
 pub fn audio(data: &[u8]) {
     let mut named = data.to_vec();
     let Some(id) = named.get_mut(36..44) else { return };
-    id.copy_from_slice(&MODEL.id.0);
+    id.copy_from_slice(&MODEL.id().0);
     let Some(file) = repaired(&named) else { return };
     for on_damage in [OnDamage::Stop, OnDamage::Skip] {
-        let Ok(reader) = Reader::new(&file[..], Methods::all(), on_damage) else { return };
-        let header: Header = reader.header().clone();
+        let decoder = Decoder::new(&MODEL).on_damage(on_damage);
+        let Ok(mut stream) = decoder.stream(&file[..]) else { return };
+        let header: Header = stream.header().clone();
         if header.sample_count > MAX_SAMPLES || u64::from(header.frames()) > MAX_SAMPLES / 100 {
             return;
         }
         let mut samples = 0;
-        let mut sink = |block: &[f32]| -> spiccato::Result<()> {
-            assert!(block.iter().all(|sample| sample.is_finite()));
-            samples += block.len() as u64;
-            Ok(())
+        let decoded = loop {
+            match stream.next_block() {
+                Ok(Some(block)) => {
+                    assert!(block.iter().all(|sample| sample.is_finite()));
+                    samples += block.len() as u64;
+                }
+                end => break end.is_ok(),
+            }
         };
-        let decoded = decompress(reader, &MODEL, &mut sink, &mut |_, _| ());
-        if decoded.is_ok() {
+        if decoded {
             assert_eq!(samples, header.sample_count * u64::from(header.channels));
         }
     }

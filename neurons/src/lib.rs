@@ -6,7 +6,8 @@
 //! - [`surrogate`]: pseudo-derivatives of the spike function.
 //! - [`ops`]: differentiable Candle operations on whole sequences, channels last (batch, time, channels), each with a
 //!   hand-written backward pass.
-//! - [`Adam`], [`Random`]: the optimiser and the source of random numbers that training and experiments share.
+//! - [`Adam`], [`Random`], [`seeded`]: the optimiser, the source of random numbers and the initial values of variables that training
+//!   and experiments share.
 //! - [`gradcheck`]: finite differences, for the tests of every operation.
 //!
 //! Candle's own `conv1d`, `LayerNorm`, `RmsNorm` and fused softmax have wrong or missing gradients on the CPU (shown by
@@ -18,6 +19,7 @@ pub mod gradcheck;
 pub mod ops;
 mod random;
 mod real;
+mod seeded;
 pub mod surrogate;
 pub mod synapse;
 pub mod trace;
@@ -25,4 +27,5 @@ pub mod trace;
 pub use adam::Adam;
 pub use random::Random;
 pub use real::Real;
+pub use seeded::seeded;
 pub use surrogate::Surrogate;

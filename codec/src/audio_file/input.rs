@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use symphonia::core::io::MediaSource;
 
+use super::old;
 use super::{AudioReader, Surround};
 use crate::{Error, Result};
 
@@ -38,7 +39,7 @@ impl AudioInput {
         }
         let metadata = fs::metadata(path).map_err(Error::io(path))?;
         if metadata.is_dir() {
-            return Err(Error::Malformed(format!("{}: is a folder, not an audio file", path.display())));
+            return Err(old::malformed(format!("{}: is a folder, not an audio file", path.display())));
         }
         if !metadata.is_file() {
             return Self::spool(path.to_owned(), &mut File::open(path).map_err(Error::io(path))?);
@@ -56,7 +57,7 @@ impl AudioInput {
 
     fn require_bytes(self, length: u64) -> Result<Self> {
         if length == 0 {
-            return Err(Error::Malformed(format!("{}: the file is empty", self.name.display())));
+            return Err(old::malformed(format!("{}: the file is empty", self.name.display())));
         }
         Ok(self)
     }

@@ -23,6 +23,7 @@ use symphonia::core::meta::MetadataOptions;
 
 use super::downmix::{Mixer, Surround};
 use super::mp4_edit;
+use super::old;
 use super::{SAMPLE_RATES, Tag, tags};
 use crate::{Error, Result};
 
@@ -83,12 +84,12 @@ impl AudioReader {
         let shown = name.display();
         if !SAMPLE_RATES.contains(&rate) {
             let (least, most) = SAMPLE_RATES.into_inner();
-            return Err(Error::Unsupported(format!(
+            return Err(old::unsupported(format!(
                 "{shown}: a sample rate of {rate} Hz; {least} to {most} Hz are supported"
             )));
         }
         if channels > 2 && surround == Surround::Refuse {
-            return Err(Error::Unsupported(format!(
+            return Err(old::unsupported(format!(
                 "{shown}: {channels} channels, but only mono and stereo can be stored; --downmix mixes them to stereo"
             )));
         }
@@ -106,12 +107,12 @@ impl AudioReader {
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| probe_error(name, error))?;
         let tags = tags::collect(format.as_mut());
-        let no_audio = || Error::Malformed(format!("{shown}: the file holds no audio track"));
+        let no_audio = || old::malformed(format!("{shown}: the file holds no audio track"));
         let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
         let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?;
         let channels = parameters.channels.as_ref().map_or(0, Channels::count);
         if channels > MAX_CHANNELS {
-            return Err(Error::Limit(format!("{shown}: {channels} channels; more than {MAX_CHANNELS} can't be right")));
+            return Err(old::limit(format!("{shown}: {channels} channels; more than {MAX_CHANNELS} can't be right")));
         }
         let kind = format.format_info().format;
         let declared = declared_frames(track, parameters, kind);
@@ -120,7 +121,7 @@ impl AudioReader {
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
             .map_err(|error| match error {
-                Symphonia::Unsupported(reason) => Error::Unsupported(format!(
+                Symphonia::Unsupported(reason) => old::unsupported(format!(
                     "{shown}: no decoder for the kind of audio in it ({reason}); convert it to FLAC or WAV first"
                 )),
                 error => probe_error(name, error),
@@ -296,11 +297,11 @@ impl AudioReader {
     }
 
     fn malformed(&self, problem: impl Display) -> Error {
-        Error::Malformed(format!("{}: {problem}", self.name.display()))
+        old::malformed(format!("{}: {problem}", self.name.display()))
     }
 
     fn unsupported(&self, problem: impl Display) -> Error {
-        Error::Unsupported(format!("{}: {problem}", self.name.display()))
+        old::unsupported(format!("{}: {problem}", self.name.display()))
     }
 
     fn position(&self) -> String {
@@ -337,7 +338,7 @@ fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: For
 fn guarded<T>(name: &Path, decode: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panic may leave inconsistent is not used again: readers end with their first error.
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err(Error::Malformed(format!("{}: damaged in a way that its decoder can't handle", name.display())))
+        Err(old::malformed(format!("{}: damaged in a way that its decoder can't handle", name.display())))
     })
 }
 
@@ -345,14 +346,14 @@ fn probe_error(name: &Path, error: Symphonia) -> Error {
     let shown = name.display();
     match error {
         Symphonia::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Error::Malformed(format!("{shown}: ends before its header does; truncated?"))
+            old::malformed(format!("{shown}: ends before its header does; truncated?"))
         }
         Symphonia::IoError(error) => Error::io(name)(error),
-        Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => Error::Malformed(format!(
+        Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => old::malformed(format!(
             "{shown}: not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, AAC or ALAC in MP4, AIFF, CAF)"
         )),
-        Symphonia::Unsupported(_) => Error::Unsupported(format!("{shown}: {error}")),
-        Symphonia::LimitError(_) => Error::Limit(format!("{shown}: {error}")),
-        error => Error::Malformed(format!("{shown}: damaged header ({error})")),
+        Symphonia::Unsupported(_) => old::unsupported(format!("{shown}: {error}")),
+        Symphonia::LimitError(_) => old::limit(format!("{shown}: {error}")),
+        error => old::malformed(format!("{shown}: damaged header ({error})")),
     }
 }

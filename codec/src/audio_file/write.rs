@@ -6,6 +6,7 @@
 use std::io::{Cursor, Write};
 use std::path::Path;
 
+use super::old;
 use crate::atomic_file::AtomicFile;
 use crate::{Error, Result};
 
@@ -60,7 +61,7 @@ impl WavWriter {
     /// [`Error::Limit`] if the file would exceed the 4 GiB of the format, [`Error::Io`] if it can't be created.
     pub fn create(target: &Path, spec: WavSpec, frames: u64) -> Result<Self> {
         let header = Header::new(spec, frames).ok_or_else(|| {
-            Error::Limit(format!(
+            old::limit(format!(
                 "{}: {frames} samples in {} channel(s) of {} bits are more than the 4 GiB a WAV file can hold",
                 target.display(),
                 spec.channels,
@@ -110,7 +111,7 @@ impl WavWriter {
 
     fn miscounted(&self) -> Error {
         let name = self.file.target().display();
-        Error::Limit(format!("{name}: the number of samples differs from the number announced"))
+        old::limit(format!("{name}: the number of samples differs from the number announced"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::header::read_exact;
 use super::side::{self, SideParameters};
+use crate::error::{FormatError, FormatFault, Section};
 use crate::events::{EventMatrix, Methods, varint};
 use crate::{Error, Result};
 use std::io::Read;
@@ -66,7 +67,8 @@ impl Parts {
         body.extend(&self.events);
         let length = u32::try_from(body.len()).ok().filter(|&length| length <= MAX_CHUNK_BYTES).ok_or_else(|| {
             let bytes = body.len();
-            Error::Limit(format!("chunk {number}: {bytes} bytes are more than {MAX_CHUNK_BYTES}: use a denser method"))
+            Error::limit(format!("{bytes} bytes are more than {MAX_CHUNK_BYTES}: use a denser method"))
+                .within(Section::Chunk(number))
         })?;
         let mut bytes = Vec::with_capacity(varint::MAX_BYTES + body.len() + 4);
         varint::write(length, &mut bytes);
@@ -77,31 +79,34 @@ impl Parts {
 
     /// The parts of chunk `number` from all its bytes, length and checksum included.
     pub(super) fn from_bytes(bytes: &[u8], number: u32) -> Result<Self> {
-        let place = format!("chunk {number}");
+        Self::from_covered_bytes(bytes, number).map_err(|error| error.within(Section::Chunk(number)))
+    }
+
+    fn from_covered_bytes(bytes: &[u8], number: u32) -> Result<Self> {
         let split = bytes.len().saturating_sub(CHECKSUM_BYTES);
         let (covered, stored) = bytes.split_at(split);
         if stored != checksum(number, covered).to_le_bytes() {
-            return Err(Error::Checksum { place });
+            return Err(FormatError::from(FormatFault::Checksum).into());
         }
         let mut body = covered;
-        let length = varint::read(&mut body).map_err(|error| within(&place, error))?;
+        let length = varint::read(&mut body)?;
         if length as usize != body.len() {
-            return Err(Error::Malformed(format!("{place}: {} bytes where its length says {length}", body.len())));
+            return Err(Error::malformed(format!("{} bytes where its length says {length}", body.len())));
         }
-        Self::parse(body).map_err(|error| within(&place, error))
+        Self::parse(body)
     }
 
     fn parse(body: &[u8]) -> Result<Self> {
-        let (&coding, mut rest) = body.split_first().ok_or_else(|| Error::Malformed("no bytes".into()))?;
+        let (&coding, mut rest) = body.split_first().ok_or_else(|| Error::malformed("no bytes"))?;
         if coding & RESERVED != 0 {
-            return Err(Error::Unsupported(format!("coding {coding:#04x} is unknown: a newer program is needed")));
+            return Err(Error::unsupported(format!("coding {coding:#04x} is unknown: a newer program is needed")));
         }
         let side_coding = coding >> METHOD_BITS;
         let mut side = Vec::new();
         if side_coding != side::NONE {
             let length = varint::read(&mut rest)? as usize;
             if length > rest.len() {
-                return Err(Error::Malformed(format!(
+                return Err(Error::malformed(format!(
                     "side parameters of {length} bytes where {} are left",
                     rest.len()
                 )));
@@ -115,33 +120,25 @@ impl Parts {
 
 /// Reads all bytes of a chunk by its own length. After an error it is unknown where the next chunk begins.
 pub(super) fn read_bytes(input: &mut impl Read, number: u32) -> Result<Vec<u8>> {
-    let place = format!("chunk {number}");
+    read_unplaced_bytes(input).map_err(|error| error.within(Section::Chunk(number)))
+}
+
+fn read_unplaced_bytes(input: &mut impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let length = varint::read_with(|| {
         let mut byte = [0];
-        read_exact(input, &mut byte, &place)?;
+        read_exact(input, &mut byte)?;
         bytes.push(byte[0]);
         Ok(byte[0])
-    })
-    .map_err(|error| within(&place, error))?;
+    })?;
     if length == 0 || length > MAX_CHUNK_BYTES {
-        return Err(Error::Limit(format!("{place}: {length} bytes are not within 1 to {MAX_CHUNK_BYTES}")));
+        return Err(Error::limit(format!("{length} bytes are not within 1 to {MAX_CHUNK_BYTES}")));
     }
     let rest = length as usize + CHECKSUM_BYTES;
     if input.by_ref().take(rest as u64).read_to_end(&mut bytes)? < rest {
-        return Err(Error::Truncated { place });
+        return Err(FormatError::from(FormatFault::Truncated).into());
     }
     Ok(bytes)
-}
-
-/// Puts the place before the message of an error about bytes; errors of the stream stay as they are.
-pub(super) fn within(place: &str, error: Error) -> Error {
-    match error {
-        Error::Malformed(reason) => Error::Malformed(format!("{place}: {reason}")),
-        Error::Unsupported(reason) => Error::Unsupported(format!("{place}: {reason}")),
-        Error::Limit(reason) => Error::Limit(format!("{place}: {reason}")),
-        other => other,
-    }
 }
 
 /// Checksum of a chunk: its number, so that chunks can't change places, then its bytes.
@@ -164,9 +161,16 @@ mod tests {
         assert_eq!(bytes[6..], crc32fast::hash(&[7, 0, 0, 0, 5, 4 | 2 << 5, 1, 9, 1, 2]).to_le_bytes());
         assert_eq!(read_bytes(&mut &bytes[..], 7).unwrap(), bytes);
         assert_eq!(Parts::from_bytes(&bytes, 7).unwrap(), parts);
-        assert!(matches!(Parts::from_bytes(&bytes, 6), Err(Error::Checksum { place }) if place == "chunk 6"));
-        assert!(matches!(Parts::from_bytes(&bytes[..3], 7), Err(Error::Checksum { .. })));
-        assert!(matches!(read_bytes(&mut &bytes[..9], 7), Err(Error::Truncated { .. })));
+        assert!(matches!(Parts::from_bytes(&bytes, 6), Err(Error::Format(error))
+            if error.fault == FormatFault::Checksum && error.section == Some(Section::Chunk(6))));
+        assert!(matches!(
+            Parts::from_bytes(&bytes[..3], 7),
+            Err(Error::Format(FormatError { fault: FormatFault::Checksum, .. }))
+        ));
+        assert!(matches!(
+            read_bytes(&mut &bytes[..9], 7),
+            Err(Error::Format(FormatError { fault: FormatFault::Truncated, .. }))
+        ));
     }
 
     #[test]
@@ -174,17 +178,32 @@ mod tests {
         let mut bytes = Vec::new();
         varint::write(MAX_CHUNK_BYTES + 1, &mut bytes);
         bytes.resize(100, 0);
-        assert!(matches!(read_bytes(&mut &bytes[..], 0), Err(Error::Limit(_))));
-        assert!(matches!(read_bytes(&mut &[0u8; 9][..], 0), Err(Error::Limit(_))));
+        assert!(matches!(
+            read_bytes(&mut &bytes[..], 0),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
+        assert!(matches!(
+            read_bytes(&mut &[0u8; 9][..], 0),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
         let large = Parts { method: 0, events: vec![0; MAX_CHUNK_BYTES as usize], side_coding: 0, side: vec![] };
-        assert!(matches!(large.to_bytes(0), Err(Error::Limit(_))));
+        assert!(matches!(large.to_bytes(0), Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))));
     }
 
     #[test]
     fn refuses_reserved_bits_and_lengths_that_lie() {
-        assert!(matches!(Parts::parse(&[0x84]), Err(Error::Unsupported(_))));
-        assert!(matches!(Parts::parse(&[0x24, 2, 0]), Err(Error::Malformed(_))));
-        assert!(matches!(Parts::parse(&[0x24]), Err(Error::Malformed(_))));
+        assert!(matches!(
+            Parts::parse(&[0x84]),
+            Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))
+        ));
+        assert!(matches!(
+            Parts::parse(&[0x24, 2, 0]),
+            Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))
+        ));
+        assert!(matches!(
+            Parts::parse(&[0x24]),
+            Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))
+        ));
         assert!(Parts::parse(&[0x24, 1, 0]).is_ok());
     }
 }

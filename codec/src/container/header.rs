@@ -1,8 +1,9 @@
 //! The file's header: what the original was, which model made the events, and how they are cut into chunks.
 
 use super::tags::Tags;
+use crate::error::{FormatError, FormatFault, Section};
 use crate::events::{MAX_NEURONS, varint};
-use crate::{Error, Result};
+use crate::{Error, Gain, ModelId, Quality, Result};
 use std::io::{Read, Write};
 
 /// First bytes of every file.
@@ -25,25 +26,6 @@ pub const MAX_CHUNK_FRAMES: u16 = 4096;
 /// Most cells (frames times neurons) of a chunk, which bounds the memory a chunk can ask for.
 pub const MAX_CHUNK_CELLS: u32 = 1 << 22;
 
-/// Which model made the events: the first 8 bytes of the BLAKE3 hash of its weights file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ModelId(pub [u8; 8]);
-
-impl ModelId {
-    /// Identifier of the model with this weights file.
-    pub fn of_weights(file: &[u8]) -> Self {
-        let mut id = [0; 8];
-        id.copy_from_slice(&blake3::hash(file).as_bytes()[..8]);
-        Self(id)
-    }
-}
-
-impl std::fmt::Display for ModelId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 /// Header of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -55,10 +37,10 @@ pub struct Header {
     pub channels: u8,
     /// Whether the right channel was inverted before mixing; only with two channels.
     pub right_inverted: bool,
-    /// Gain applied before coding in 1/256 dB; a decoder takes it back.
-    pub gain: i16,
-    /// The network's rate conditioning, 0 (fewest events) to 65535.
-    pub quality: u16,
+    /// Gain applied before coding; a decoder takes it back.
+    pub gain: Gain,
+    /// The network's rate conditioning.
+    pub quality: Quality,
     /// The model that made the events.
     pub model: ModelId,
     /// Neurons per frame.
@@ -110,40 +92,40 @@ impl Header {
     /// # Errors
     /// For the first field that is outside its limits.
     pub fn check(&self) -> Result<()> {
+        self.check_fields().map_err(|error| error.within(Section::Header))
+    }
+
+    fn check_fields(&self) -> Result<()> {
         for (name, rate) in [("sample rate", self.sample_rate), ("internal rate", self.internal_rate)] {
             if !(MIN_RATE..=MAX_RATE).contains(&rate) {
-                return Err(Error::Limit(format!(
-                    "header: {name} {rate} Hz is not within {MIN_RATE} to {MAX_RATE} Hz"
-                )));
+                return Err(Error::limit(format!("{name} {rate} Hz is not within {MIN_RATE} to {MAX_RATE} Hz")));
             }
         }
         if self.sample_count > MAX_SAMPLES {
-            return Err(Error::Limit(format!("header: {} samples are more than {MAX_SAMPLES}", self.sample_count)));
+            return Err(Error::limit(format!("{} samples are more than {MAX_SAMPLES}", self.sample_count)));
         }
         if !(1..=2).contains(&self.channels) {
-            return Err(Error::Unsupported(format!("header: {} channels: there must be 1 or 2", self.channels)));
+            return Err(Error::unsupported(format!("{} channels: there must be 1 or 2", self.channels)));
         }
         if self.right_inverted && self.channels != 2 {
-            return Err(Error::Malformed("header: a right channel is inverted, but there is only one".into()));
+            return Err(Error::malformed("a right channel is inverted, but there is only one"));
         }
         if self.neurons == 0 || self.neurons > MAX_NEURONS {
-            return Err(Error::Limit(format!("header: {} neurons are not within 1 to {MAX_NEURONS}", self.neurons)));
+            return Err(Error::limit(format!("{} neurons are not within 1 to {MAX_NEURONS}", self.neurons)));
         }
         if self.hop == 0 {
-            return Err(Error::Malformed("header: hop is 0".into()));
+            return Err(Error::malformed("hop is 0"));
         }
         if self.chunk_frames == 0 || self.chunk_frames > MAX_CHUNK_FRAMES {
             let frames = self.chunk_frames;
-            return Err(Error::Limit(format!(
-                "header: {frames} frames a chunk are not within 1 to {MAX_CHUNK_FRAMES}"
-            )));
+            return Err(Error::limit(format!("{frames} frames a chunk are not within 1 to {MAX_CHUNK_FRAMES}")));
         }
         let cells = u32::from(self.chunk_frames) * u32::from(self.neurons);
         if cells > MAX_CHUNK_CELLS {
-            return Err(Error::Limit(format!("header: {cells} cells a chunk are more than {MAX_CHUNK_CELLS}")));
+            return Err(Error::limit(format!("{cells} cells a chunk are more than {MAX_CHUNK_CELLS}")));
         }
         if self.internal_samples() / u64::from(self.hop) >= u64::from(u32::MAX) {
-            return Err(Error::Limit("header: more frames than 32 bits can count".into()));
+            return Err(Error::limit("more frames than 32 bits can count"));
         }
         Ok(())
     }
@@ -172,8 +154,8 @@ impl Header {
         bytes.extend(self.chunk_frames.to_le_bytes());
         bytes.push(self.channels);
         bytes.push(tag_coding);
-        bytes.extend(self.gain.to_le_bytes());
-        bytes.extend(self.quality.to_le_bytes());
+        bytes.extend(self.gain.stored().to_le_bytes());
+        bytes.extend(self.quality.stored().to_le_bytes());
         bytes.extend(self.model.0);
         varint::write(tag_bytes.len() as u32, &mut bytes);
         bytes.extend(tag_bytes);
@@ -184,20 +166,24 @@ impl Header {
 
     /// Reads a header and returns it with its number of bytes.
     pub(super) fn read(input: &mut impl Read) -> Result<(Self, u64)> {
+        Self::read_unplaced(input).map_err(|error| error.within(Section::Header).at(0))
+    }
+
+    fn read_unplaced(input: &mut impl Read) -> Result<(Self, u64)> {
         let mut bytes = Vec::with_capacity(FIXED_BYTES);
         input.by_ref().take(FIXED_BYTES as u64).read_to_end(&mut bytes)?;
         if !bytes.starts_with(&MAGIC) {
-            return Err(Error::Malformed(match bytes.len() {
-                0 => "not a .spic file: it is empty".into(),
-                _ => "not a .spic file: it does not begin with SPIC".into(),
+            return Err(Error::malformed(match bytes.len() {
+                0 => "not a .spic file: it is empty",
+                _ => "not a .spic file: it does not begin with SPIC",
             }));
         }
         if let Some(&[major, minor]) = bytes.get(4..6)
             && major != VERSION.0
         {
-            return Err(Error::Version { major, minor });
+            return Err(FormatError::from(FormatFault::Version { major, minor }).into());
         }
-        let truncated = || Error::Truncated { place: "the header".into() };
+        let truncated = || Error::from(FormatError::from(FormatFault::Truncated));
         let mut rest = Fields(bytes.get(6..FIXED_BYTES).ok_or_else(truncated)?);
         let flags = u16::from_le_bytes(rest.take());
         let mut header = Self {
@@ -209,19 +195,19 @@ impl Header {
             chunk_frames: u16::from_le_bytes(rest.take()),
             channels: u8::from_le_bytes(rest.take()),
             tags: Tags::default(),
-            gain: 0,
-            quality: 0,
+            gain: Gain::default(),
+            quality: Quality::default(),
             model: ModelId([0; 8]),
             right_inverted: flags & RIGHT_INVERTED != 0,
         };
         let tag_coding = u8::from_le_bytes(rest.take());
-        header.gain = i16::from_le_bytes(rest.take());
-        header.quality = u16::from_le_bytes(rest.take());
+        header.gain = Gain::from_stored(i16::from_le_bytes(rest.take()));
+        header.quality = Quality::from_stored(u16::from_le_bytes(rest.take()));
         header.model = ModelId(rest.take());
 
         let tag_length = varint::read_with(|| {
             let mut byte = [0];
-            read_exact(input, &mut byte, "the header")?;
+            read_exact(input, &mut byte)?;
             bytes.push(byte[0]);
             Ok(byte[0])
         })?;
@@ -232,14 +218,12 @@ impl Header {
             return Err(truncated());
         }
         let mut checksum = [0; 4];
-        read_exact(input, &mut checksum, "the header")?;
+        read_exact(input, &mut checksum)?;
         if u32::from_le_bytes(checksum) != crc32fast::hash(&bytes) {
-            return Err(Error::Checksum { place: "the header".into() });
+            return Err(FormatError::from(FormatFault::Checksum).into());
         }
         if flags & !RIGHT_INVERTED != 0 {
-            return Err(Error::Unsupported(format!(
-                "header: flags {flags:#06x} are unknown: a newer program is needed"
-            )));
+            return Err(Error::unsupported(format!("flags {flags:#06x} are unknown: a newer program is needed")));
         }
         header.tags = Tags::decode(tag_coding, &bytes[tags_at..])?;
         header.check()?;
@@ -260,10 +244,10 @@ impl Fields<'_> {
     }
 }
 
-/// Fills `bytes`, or says that the input ended within `place`.
-pub(super) fn read_exact(input: &mut impl Read, bytes: &mut [u8], place: &str) -> Result<()> {
+/// Fills `bytes`, or says that the input ended before.
+pub(super) fn read_exact(input: &mut impl Read, bytes: &mut [u8]) -> Result<()> {
     input.read_exact(bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::Truncated { place: place.into() },
+        std::io::ErrorKind::UnexpectedEof => FormatError::from(FormatFault::Truncated).into(),
         _ => Error::Stream(error),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::chunk::MAX_CHUNK_BYTES;
 use super::header::read_exact;
+use crate::error::{FormatError, FormatFault, Section};
 use crate::events::varint;
 use crate::{Error, Result};
 use std::io::{Read, Seek, SeekFrom};
@@ -26,59 +27,62 @@ fn decode(input: &mut impl Read, chunks: u32) -> Result<Vec<u32>> {
     let mut bytes = Vec::new();
     // one byte more than there can be shows what follows the trailer
     input.take(longest(chunks) + TRAILER_BYTES + 1).read_to_end(&mut bytes)?;
-    let place = || "the index".to_string();
     let Some(split) = bytes.len().checked_sub(TRAILER_BYTES as usize) else {
-        return Err(Error::Truncated { place: place() });
+        return Err(FormatError::from(FormatFault::Truncated).into());
     };
     let (covered, stored) = bytes.split_at(split + 4);
     if stored != crc32fast::hash(covered).to_le_bytes() {
-        return Err(Error::Checksum { place: place() });
+        return Err(FormatError::from(FormatFault::Checksum).into());
     }
     let (mut index, length) = covered.split_at(split);
     if length != (split as u32).to_le_bytes() {
-        return Err(Error::Malformed("the index has another length than its trailer says".into()));
+        return Err(Error::malformed("its length is not what its trailer says"));
     }
     // no capacity by the header's word: every size takes a byte that was read
     let mut sizes = Vec::new();
     for _ in 0..chunks {
         let size = varint::read(&mut index)?;
         if size > LARGEST {
-            return Err(Error::Malformed(format!(
-                "the index has a chunk of {size} bytes, above the limit of {LARGEST}"
-            )));
+            return Err(Error::malformed(format!("a chunk of {size} bytes, above the limit of {LARGEST}")));
         }
         sizes.push(size);
     }
     if !index.is_empty() {
-        return Err(Error::Malformed(format!("the index has more than {chunks} entries")));
+        return Err(Error::malformed(format!("more than {chunks} entries")));
     }
     Ok(sizes)
 }
 
 /// Reads the index where the chunks have ended and checks it against the sizes that were seen.
 pub(super) fn verify(input: &mut impl Read, seen: &[u32]) -> Result<()> {
-    if decode(input, seen.len() as u32)? != seen {
-        return Err(Error::Malformed("the index contradicts the sizes of the chunks".into()));
+    let found = decode(input, seen.len() as u32).map_err(|error| error.within(Section::Index))?;
+    if found != seen {
+        return Err(Error::malformed("contradicts the sizes of the chunks").within(Section::Index));
     }
     Ok(())
 }
 
 /// Finds and reads the index of a file whose chunks begin at byte `start`; the position afterwards is undefined.
 pub(super) fn find(input: &mut (impl Read + Seek), start: u64, chunks: u32) -> Result<Vec<u32>> {
+    find_unplaced(input, start, chunks).map_err(|error| error.within(Section::Index))
+}
+
+fn find_unplaced(input: &mut (impl Read + Seek), start: u64, chunks: u32) -> Result<Vec<u32>> {
     let end = input.seek(SeekFrom::End(0))?;
-    let trailer_at = end.checked_sub(TRAILER_BYTES).ok_or_else(|| Error::Truncated { place: "the index".into() })?;
+    let trailer_at =
+        end.checked_sub(TRAILER_BYTES).ok_or_else(|| Error::from(FormatError::from(FormatFault::Truncated)))?;
     input.seek(SeekFrom::Start(trailer_at))?;
     let mut length = [0; 4];
-    read_exact(input, &mut length, "the index")?;
+    read_exact(input, &mut length)?;
     let length = u64::from(u32::from_le_bytes(length));
     let index_at = trailer_at
         .checked_sub(length)
         .filter(|&at| at >= start && length <= longest(chunks))
-        .ok_or_else(|| Error::Malformed(format!("no index of {length} bytes fits at the end: the file was cut off")))?;
+        .ok_or_else(|| Error::malformed(format!("no index of {length} bytes fits at the end: the file was cut off")))?;
     input.seek(SeekFrom::Start(index_at))?;
     let sizes = decode(input, chunks)?;
     if sizes.iter().map(|&size| u64::from(size)).sum::<u64>() != index_at - start {
-        return Err(Error::Malformed("the index contradicts the size of the file".into()));
+        return Err(Error::malformed("contradicts the size of the file"));
     }
     Ok(sizes)
 }

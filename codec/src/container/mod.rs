@@ -5,8 +5,9 @@
 //! where the input can seek, the index gives random access and finds the chunks after a damaged one.
 //!
 //! ```
-//! use spiccato::container::{Header, ModelId, OnDamage, Reader, Tags, Writer};
+//! use spiccato::container::{Header, OnDamage, Reader, Tags, Writer};
 //! use spiccato::events::{EventMatrix, Methods};
+//! use spiccato::{Gain, ModelId, Quality};
 //!
 //! # fn main() -> spiccato::Result<()> {
 //! let header = Header {
@@ -14,8 +15,8 @@
 //!     sample_count: 441_000, // 10 seconds: 626 frames in 2 chunks
 //!     channels: 1,
 //!     right_inverted: false,
-//!     gain: 0,
-//!     quality: 20_000,
+//!     gain: Gain::default(),
+//!     quality: Quality::from_percent(30.0)?,
 //!     model: ModelId::of_weights(b"the content of a model file"),
 //!     neurons: 512,
 //!     internal_rate: 24_000,
@@ -52,7 +53,7 @@ mod tests;
 mod writer;
 
 pub use chunk::{MAX_CHUNK_BYTES, stored_size};
-pub use header::{Header, MAX_CHUNK_CELLS, MAX_CHUNK_FRAMES, MAX_RATE, MAX_SAMPLES, MIN_RATE, ModelId};
+pub use header::{Header, MAX_CHUNK_CELLS, MAX_CHUNK_FRAMES, MAX_RATE, MAX_SAMPLES, MIN_RATE};
 pub use reader::{Chunk, Damage, OnDamage, Reader, StoredChunk};
 pub use side::{SIDE_COLUMNS, SIDE_LEVELS, SIDE_SLOT_FRAMES, SideParameters};
 pub use tags::{MAX_TAG_BYTES, Tags};

@@ -1,10 +1,11 @@
 //! Reads a file from front to back, or chunk by chunk in any order where the input can seek.
 
-use super::chunk::{self, Parts, within};
+use super::chunk::{self, Parts};
 use super::header::Header;
 use super::index;
 use super::side::SideParameters;
-use crate::events::{EventMatrix, Methods, Storage};
+use crate::error::{FormatError, FormatFault, Section};
+use crate::events::{EventMatrix, Methods};
 use crate::{Error, Result};
 use std::io::{Read, Seek, SeekFrom};
 
@@ -50,6 +51,8 @@ pub struct StoredChunk {
     pub number: u32,
     /// Number of its frames.
     pub frames: u32,
+    /// Byte of the file at which it begins.
+    pub offset: u64,
     /// None if it was damaged and skipped.
     parts: Option<Parts>,
 }
@@ -72,6 +75,7 @@ impl StoredChunk {
 }
 
 /// Reads header, chunks and index from `input`.
+#[derive(Debug)]
 pub struct Reader<R> {
     input: R,
     header: Header,
@@ -79,6 +83,8 @@ pub struct Reader<R> {
     methods: Methods,
     on_damage: OnDamage,
     next: u32,
+    /// Where the next chunk begins in the file.
+    offset: u64,
     /// Sizes of the chunks by the index, if it was loaded.
     index: Option<Vec<u32>>,
     /// Sizes of the chunks read so far, as long as none was left out.
@@ -87,20 +93,20 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header. `methods` are those that can be decoded; the model's, which depends on the header, can be added
-    /// with [`Reader::add_method`].
+    /// Reads the header. `methods` are those that can be decoded; [`Reader::set_methods`] replaces them once the header is
+    /// known.
     ///
     /// # Errors
     /// When the input is no `.spic` file, has a newer version, or its header is damaged or outside the limits.
     pub fn new(mut input: R, methods: Methods, on_damage: OnDamage) -> Result<Self> {
         let (header, header_bytes) = Header::read(&mut input)?;
         let (index, seen, damage) = (None, Some(Vec::new()), Vec::new());
-        Ok(Self { input, header, header_bytes, methods, on_damage, next: 0, index, seen, damage })
+        Ok(Self { input, header, header_bytes, methods, on_damage, next: 0, offset: header_bytes, index, seen, damage })
     }
 
-    /// Adds a method that can be decoded.
-    pub fn add_method(&mut self, method: Box<dyn Storage>) {
-        self.methods.push(method);
+    /// Replaces the methods that can be decoded: a model's depend on the header.
+    pub fn set_methods(&mut self, methods: Methods) {
+        self.methods = methods;
     }
 
     /// The header.
@@ -139,12 +145,13 @@ impl<R: Read> Reader<R> {
         let frames = self.header.frames_of_chunk(number);
         if frames == 0 {
             if let Some(seen) = self.seen.take() {
-                let verified = index::verify(&mut self.input, &seen);
+                let verified = index::verify(&mut self.input, &seen).map_err(|error| error.at(self.offset));
                 self.skip_damage(None, verified)?;
             }
             return Ok(None);
         }
-        let bytes = self.read_bytes(number);
+        let offset = self.offset;
+        let bytes = self.read_bytes(number).map_err(|error| error.at(offset));
         let Some(bytes) = self.skip_damage(Some(number), bytes)? else {
             (self.next, self.seen) = (u32::MAX, None); // where the next chunk begins is not known
             return Ok(None);
@@ -152,9 +159,11 @@ impl<R: Read> Reader<R> {
         if let Some(seen) = &mut self.seen {
             seen.push(bytes.len() as u32);
         }
-        let parts = self.skip_damage(Some(number), Parts::from_bytes(&bytes, number))?;
+        self.offset += bytes.len() as u64;
+        let parts = Parts::from_bytes(&bytes, number).map_err(|error| error.at(offset));
+        let parts = self.skip_damage(Some(number), parts)?;
         self.next += 1;
-        Ok(Some(StoredChunk { number, frames, parts }))
+        Ok(Some(StoredChunk { number, frames, offset, parts }))
     }
 
     /// Decodes a chunk of this file.
@@ -165,6 +174,7 @@ impl<R: Read> Reader<R> {
     pub fn decode(&mut self, stored: &StoredChunk) -> Result<Chunk> {
         let (number, frames) = (stored.number, stored.frames);
         let decoded = stored.parts.as_ref().map(|parts| self.decode_parts(parts, number, frames)).transpose();
+        let decoded = decoded.map_err(|error| error.at(stored.offset));
         let (events, side, method) = match self.skip_damage(Some(number), decoded)?.flatten() {
             Some((events, side)) => (events, side, stored.method().unwrap_or_default()),
             None => (EventMatrix::silent(frames, self.header.neurons)?, None, 0),
@@ -180,17 +190,17 @@ impl<R: Read> Reader<R> {
         };
         let mut bytes = Vec::new();
         if self.input.by_ref().take(size.into()).read_to_end(&mut bytes)? < size as usize {
-            return Err(Error::Truncated { place: format!("chunk {number}") });
+            return Err(Error::from(FormatError::from(FormatFault::Truncated)).within(Section::Chunk(number)));
         }
         Ok(bytes)
     }
 
     fn decode_parts(&self, parts: &Parts, number: u32, frames: u32) -> Result<(EventMatrix, Option<SideParameters>)> {
-        let place = format!("chunk {number}");
         let decoded = parts.decode(frames, self.header.neurons, &self.methods);
-        let (events, side) = decoded.map_err(|error| within(&place, error))?;
+        let (events, side) = decoded.map_err(|error| error.within(Section::Chunk(number)))?;
         if side.is_some() && self.header.channels == 1 {
-            return Err(Error::Malformed(format!("{place}: side parameters in a file with one channel")));
+            let error = Error::malformed("side parameters in a file with one channel");
+            return Err(error.within(Section::Chunk(number)));
         }
         Ok((events, side))
     }
@@ -200,7 +210,9 @@ impl<R: Read> Reader<R> {
     fn skip_damage<T>(&mut self, chunk: Option<u32>, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error @ (Error::Stream(_) | Error::Unsupported(_))) => Err(error),
+            Err(error @ (Error::Stream(_) | Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))) => {
+                Err(error)
+            }
             Err(error) if self.on_damage == OnDamage::Stop => Err(error),
             Err(error) => {
                 self.damage.push(Damage { chunk, error });
@@ -232,12 +244,13 @@ impl<R: Read + Seek> Reader<R> {
     /// # Errors
     /// When there is no such chunk, the index is not at hand, or seeking fails.
     pub fn seek_to_chunk(&mut self, number: u32) -> Result<()> {
-        let sizes = self.index.as_ref().ok_or_else(|| Error::Malformed("seeking needs the index".into()))?;
+        let sizes = self.index.as_ref().ok_or_else(|| Error::usage("seeking needs the index"))?;
         let before = sizes.get(..number as usize).filter(|_| number < self.header.chunks()).ok_or_else(|| {
-            Error::Limit(format!("there is no chunk {number}: the file has {}", self.header.chunks()))
+            Error::usage(format!("there is no chunk {number}: the file has {}", self.header.chunks()))
         })?;
         let offset = before.iter().map(|&size| u64::from(size)).sum::<u64>();
-        self.input.seek(SeekFrom::Start(self.header_bytes + offset))?;
+        self.offset = self.header_bytes + offset;
+        self.input.seek(SeekFrom::Start(self.offset))?;
         self.next = number;
         self.seen = None;
         Ok(())

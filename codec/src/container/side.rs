@@ -40,10 +40,10 @@ impl SideParameters {
     pub fn new(values: Vec<u8>) -> Result<Self> {
         if !values.len().is_multiple_of(SIDE_COLUMNS.into()) {
             let count = values.len();
-            return Err(Error::Malformed(format!("side parameters: {count} values are no multiple of {SIDE_COLUMNS}")));
+            return Err(Error::malformed(format!("side parameters: {count} values are no multiple of {SIDE_COLUMNS}")));
         }
         if let Some(value) = values.iter().find(|&&value| value >= SIDE_LEVELS) {
-            return Err(Error::Malformed(format!("side parameters: {value} is not below {SIDE_LEVELS}")));
+            return Err(Error::malformed(format!("side parameters: {value} is not below {SIDE_LEVELS}")));
         }
         Ok(Self(values))
     }
@@ -88,19 +88,19 @@ impl SideParameters {
             ZSTANDARD => zstandard::decompress(bytes, slots as u64 * u64::from(SIDE_COLUMNS))?,
             _ => {
                 let reason = format!("side parameters: coding {coding} is unknown: a newer program is needed");
-                return Err(Error::Unsupported(reason));
+                return Err(Error::unsupported(reason));
             }
         };
         if differences.len() != slots * usize::from(SIDE_COLUMNS) {
             let count = differences.len();
-            return Err(Error::Malformed(format!("side parameters: {count} values for {slots} slots")));
+            return Err(Error::malformed(format!("side parameters: {count} values for {slots} slots")));
         }
         let mut values = vec![0; differences.len()];
         for (column, differences) in differences.chunks_exact(slots.max(1)).enumerate() {
             let mut value = 0u8;
             for (slot, &difference) in differences.iter().enumerate() {
                 if difference >= SIDE_LEVELS {
-                    return Err(Error::Malformed(format!("side parameters: difference {difference} is out of range")));
+                    return Err(Error::malformed(format!("side parameters: difference {difference} is out of range")));
                 }
                 value = (value + difference) % SIDE_LEVELS;
                 values[slot * usize::from(SIDE_COLUMNS) + column] = value;
@@ -151,7 +151,7 @@ fn fold(difference: u8) -> u64 {
 fn unfold(value: u64) -> Result<u8> {
     let levels = u64::from(SIDE_LEVELS);
     match value {
-        _ if value >= levels => Err(Error::Malformed(format!("side parameters: difference {value} is out of range"))),
+        _ if value >= levels => Err(Error::malformed(format!("side parameters: difference {value} is out of range"))),
         _ if value % 2 == 1 => Ok(value.div_ceil(2) as u8),
         _ => Ok(((levels - value / 2) % levels) as u8),
     }

@@ -22,7 +22,7 @@ impl Tags {
     pub fn push(&mut self, key: impl Into<String>, value: impl Into<String>) -> Result<()> {
         let key = key.into();
         if key.is_empty() {
-            return Err(Error::Malformed("tags: a key is empty".into()));
+            return Err(Error::malformed("tags: a key is empty"));
         }
         self.0.push((key, value.into()));
         Ok(())
@@ -44,7 +44,7 @@ impl Tags {
             }
         }
         if length.max(plain.len()) > MAX_TAG_BYTES as usize {
-            return Err(Error::Limit(format!(
+            return Err(Error::limit(format!(
                 "tags: {length} bytes are more than {MAX_TAG_BYTES}: drop or shorten some"
             )));
         }
@@ -58,7 +58,7 @@ impl Tags {
             PLAIN => bytes.to_vec(),
             ZSTANDARD => zstandard::decompress(bytes, MAX_TAG_BYTES.into())?,
             _ => {
-                return Err(Error::Unsupported(format!("tags: coding {coding} is unknown: a newer program is needed")));
+                return Err(Error::unsupported(format!("tags: coding {coding} is unknown: a newer program is needed")));
             }
         };
         let mut rest = &plain[..];
@@ -73,7 +73,7 @@ impl Tags {
 /// Checks the length of the tags in a header before they are read.
 pub(super) fn check_length(bytes: u32) -> Result<()> {
     if bytes > MAX_TAG_BYTES {
-        return Err(Error::Limit(format!("tags: {bytes} bytes are more than {MAX_TAG_BYTES}")));
+        return Err(Error::limit(format!("tags: {bytes} bytes are more than {MAX_TAG_BYTES}")));
     }
     Ok(())
 }
@@ -81,16 +81,17 @@ pub(super) fn check_length(bytes: u32) -> Result<()> {
 fn text(bytes: &mut &[u8]) -> Result<String> {
     let length = varint::read(bytes)? as usize;
     if length > bytes.len() {
-        return Err(Error::Malformed(format!("tags: a text of {length} bytes where {} are left", bytes.len())));
+        return Err(Error::malformed(format!("tags: a text of {length} bytes where {} are left", bytes.len())));
     }
     let (text, rest) = bytes.split_at(length);
     *bytes = rest;
-    String::from_utf8(text.to_vec()).map_err(|_| Error::Malformed("tags: a text is not UTF-8".into()))
+    String::from_utf8(text.to_vec()).map_err(|_| Error::malformed("tags: a text is not UTF-8"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{FormatError, FormatFault};
     use proptest::prelude::*;
 
     fn tags(pairs: &[(&str, &str)]) -> Tags {
@@ -110,19 +111,37 @@ mod tests {
         let long = "lorem ipsum ".repeat(100);
         let (coding, bytes) = tags(&[("comment", &long)]).encode().unwrap();
         assert!(coding == ZSTANDARD && bytes.len() < 100);
-        assert!(matches!(tags(&[("k", &"x".repeat(1 << 16))]).encode(), Err(Error::Limit(_))));
-        assert!(matches!(tags(&[("k", &"x".repeat((1 << 16) - 4))]).encode(), Err(Error::Limit(_))));
+        assert!(matches!(
+            tags(&[("k", &"x".repeat(1 << 16))]).encode(),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
+        assert!(matches!(
+            tags(&[("k", &"x".repeat((1 << 16) - 4))]).encode(),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
         assert!(tags(&[("k", &"x".repeat((1 << 16) - 5))]).encode().is_ok());
         let bomb = zstandard::compress(&vec![0; 1 << 20], zstandard::SMALLEST_LEVEL).unwrap();
-        assert!(matches!(Tags::decode(ZSTANDARD, &bomb), Err(Error::Limit(_))));
+        assert!(matches!(
+            Tags::decode(ZSTANDARD, &bomb),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
     }
 
     #[test]
     fn refuses_what_is_no_list_of_texts() {
         for bad in [&[0u8, 0][..], &[1], &[1, b'a'], &[1, b'a', 3, b'b'], &[1, 0xff, 0], &[0x81, 0, b'a', 0]] {
-            assert!(matches!(Tags::decode(PLAIN, bad), Err(Error::Malformed(_))), "{bad:x?}");
+            assert!(
+                matches!(
+                    Tags::decode(PLAIN, bad),
+                    Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))
+                ),
+                "{bad:x?}"
+            );
         }
-        assert!(matches!(Tags::decode(2, &[]), Err(Error::Unsupported(_))));
+        assert!(matches!(
+            Tags::decode(2, &[]),
+            Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))
+        ));
         assert!(Tags::default().push("", "value").is_err());
     }
 

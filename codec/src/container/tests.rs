@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::entropy::{Prior, test_prior};
-use crate::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder, test_events};
-use crate::{Error, Result};
+use crate::error::{FormatError, FormatFault, Section};
+use crate::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder, Storage, test_events};
+use crate::{Error, Gain, ModelId, Quality, Result};
 use proptest::prelude::*;
 use std::io::{Cursor, Read};
 
@@ -13,8 +14,8 @@ fn header(sample_count: u64) -> Header {
         sample_count,
         channels: 2,
         right_inverted: false,
-        gain: -1234,
-        quality: 40_000,
+        gain: Gain::from_stored(-1234),
+        quality: Quality::from_stored(40_000),
         model: ModelId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef"),
         neurons: 512,
         internal_rate: 24_000,
@@ -126,7 +127,7 @@ fn chunks_are_found_in_any_order() {
     }
     assert_eq!(reader.next_chunk().unwrap().unwrap().number, 2);
     assert!(reader.next_chunk().unwrap().is_none());
-    assert!(matches!(reader.seek_to_chunk(3), Err(Error::Limit(_))));
+    assert!(matches!(reader.seek_to_chunk(3), Err(Error::Usage(_))));
     let mut pipe = Reader::new(Cursor::new(&bytes), Methods::all(), OnDamage::Stop).unwrap();
     assert!(pipe.seek_to_chunk(0).is_err(), "the index was not loaded");
 }
@@ -138,11 +139,11 @@ fn the_writer_writes_each_chunk_at_once_and_wants_all_of_them() {
     let mut out = Vec::new();
     let mut writer = Writer::new(&mut out, full.clone(), Methods::small()).unwrap();
     writer.write_chunk(&written[0].0, written[0].1.as_ref()).unwrap();
-    assert!(matches!(writer.write_chunk(&written[2].0, None), Err(Error::Malformed(_))), "a short chunk too early");
+    assert!(matches!(writer.write_chunk(&written[2].0, None), Err(Error::Usage(_))), "a short chunk too early");
     drop(writer);
     assert!(bytes.starts_with(&out) && out.len() > 60, "what was written is the start of the file");
     let unfinished = Writer::new(Vec::new(), full.clone(), Methods::small()).unwrap().finish();
-    assert!(matches!(unfinished, Err(Error::Malformed(_))));
+    assert!(matches!(unfinished, Err(Error::Usage(_))));
     let mut mono = Writer::new(Vec::new(), Header { channels: 1, ..full }, Methods::small()).unwrap();
     assert!(mono.write_chunk(&written[0].0, written[0].1.as_ref()).is_err(), "side parameters of one channel");
     assert!(Writer::new(Vec::new(), Header { hop: 0, ..header(1) }, Methods::small()).is_err());
@@ -184,10 +185,14 @@ fn a_file_cut_off_anywhere_is_noticed_and_its_start_can_be_read() {
     for length in 0..bytes.len() {
         let cut = &bytes[..length];
         match (sequential(cut, OnDamage::Stop), length) {
-            (Err(Error::Malformed(reason)), 0..4) => assert!(reason.contains("not a .spic file")),
-            (Err(Error::Truncated { .. }), 4..) => {}
+            (Err(Error::Format(FormatError { fault: FormatFault::Malformed(reason), .. })), 0..4) => {
+                assert!(reason.contains("not a .spic file"))
+            }
+            (Err(Error::Format(FormatError { fault: FormatFault::Truncated, .. })), 4..) => {}
             // the last bytes of a cut index are taken for its trailer
-            (Err(Error::Checksum { place }), _) => assert_eq!(place, "the index"),
+            (Err(Error::Format(FormatError { fault: FormatFault::Checksum, section, .. })), _) => {
+                assert_eq!(section, Some(Section::Index));
+            }
             (other, _) => panic!("{length} bytes: {other:?}"),
         }
         assert!(indexed(cut, OnDamage::Stop).is_err());
@@ -232,36 +237,111 @@ fn with_field(at: usize, field: &[u8]) -> Vec<u8> {
 fn header_fields_outside_their_limits_have_their_own_errors() {
     let read = |at, field: &[u8]| Reader::new(&with_field(at, field)[..], Methods::all(), OnDamage::Stop).map(|_| ());
     assert!(read(8, &44_100u32.to_le_bytes()).is_ok());
-    assert!(matches!(read(4, &[2]), Err(Error::Version { major: 2, minor: 0 })));
-    assert!(matches!(read(4, &[0]), Err(Error::Version { major: 0, .. })));
+    assert!(matches!(
+        read(4, &[2]),
+        Err(Error::Format(FormatError { fault: FormatFault::Version { major: 2, minor: 0 }, .. }))
+    ));
+    assert!(matches!(
+        read(4, &[0]),
+        Err(Error::Format(FormatError { fault: FormatFault::Version { major: 0, .. }, .. }))
+    ));
     assert!(read(5, &[9]).is_ok(), "a later minor version is read as long as nothing unknown is used");
-    assert!(matches!(read(6, &2u16.to_le_bytes()), Err(Error::Unsupported(_))), "flag");
-    assert!(matches!(read(7, &[0x80]), Err(Error::Unsupported(_))), "flag");
+    assert!(
+        matches!(
+            read(6, &2u16.to_le_bytes()),
+            Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))
+        ),
+        "flag"
+    );
+    assert!(
+        matches!(read(7, &[0x80]), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))),
+        "flag"
+    );
     for rate in [0, 7_999, 192_001, u32::MAX] {
-        assert!(matches!(read(8, &rate.to_le_bytes()), Err(Error::Limit(_))), "sample rate");
-        assert!(matches!(read(20, &rate.to_le_bytes()), Err(Error::Limit(_))), "internal rate");
+        assert!(
+            matches!(
+                read(8, &rate.to_le_bytes()),
+                Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+            ),
+            "sample rate"
+        );
+        assert!(
+            matches!(
+                read(20, &rate.to_le_bytes()),
+                Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+            ),
+            "internal rate"
+        );
     }
-    assert!(matches!(read(12, &u64::MAX.to_le_bytes()), Err(Error::Limit(_))), "sample count");
-    assert!(matches!(read(24, &[0, 0]), Err(Error::Malformed(_))), "hop");
-    assert!(matches!(read(26, &[0, 0]), Err(Error::Limit(_))), "neurons");
-    assert!(matches!(read(26, &4097u16.to_le_bytes()), Err(Error::Limit(_))), "neurons");
-    assert!(matches!(read(28, &[0, 0]), Err(Error::Limit(_))), "frames of a chunk");
-    assert!(matches!(read(28, &4097u16.to_le_bytes()), Err(Error::Limit(_))), "frames of a chunk");
-    assert!(matches!(read(26, &[0, 16, 1, 16]), Err(Error::Limit(_))), "frames of a chunk");
-    assert!(matches!(read(26, &[0, 16, 1, 4]), Err(Error::Limit(_))), "cells of a chunk");
-    assert!(matches!(read(30, &[0]), Err(Error::Unsupported(_))), "channels");
-    assert!(matches!(read(30, &[3]), Err(Error::Unsupported(_))), "channels");
-    assert!(matches!(read(31, &[2]), Err(Error::Unsupported(_))), "coding of the tags");
+    assert!(
+        matches!(
+            read(12, &u64::MAX.to_le_bytes()),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ),
+        "sample count"
+    );
+    assert!(
+        matches!(read(24, &[0, 0]), Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))),
+        "hop"
+    );
+    assert!(
+        matches!(read(26, &[0, 0]), Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))),
+        "neurons"
+    );
+    assert!(
+        matches!(
+            read(26, &4097u16.to_le_bytes()),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ),
+        "neurons"
+    );
+    assert!(
+        matches!(read(28, &[0, 0]), Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))),
+        "frames of a chunk"
+    );
+    assert!(
+        matches!(
+            read(28, &4097u16.to_le_bytes()),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ),
+        "frames of a chunk"
+    );
+    assert!(
+        matches!(read(26, &[0, 16, 1, 16]), Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))),
+        "frames of a chunk"
+    );
+    assert!(
+        matches!(read(26, &[0, 16, 1, 4]), Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))),
+        "cells of a chunk"
+    );
+    assert!(
+        matches!(read(30, &[0]), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))),
+        "channels"
+    );
+    assert!(
+        matches!(read(30, &[3]), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))),
+        "channels"
+    );
+    assert!(
+        matches!(read(31, &[2]), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))),
+        "coding of the tags"
+    );
     assert!(matches!(read(6, &[1, 0]), Ok(())), "right channel inverted");
     let mono = Header { channels: 1, right_inverted: true, ..header(1) };
-    assert!(matches!(mono.check(), Err(Error::Malformed(_))));
+    assert!(matches!(mono.check(), Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))));
 }
 
 #[test]
 fn the_header_comes_back_whole() {
     let mut tags = Tags::default();
     tags.push("artist", "Clara Schumann").unwrap();
-    let mut header = Header { right_inverted: true, tags, gain: i16::MIN, sample_count: MAX_SAMPLES, ..header(0) };
+    let mut header = Header {
+        right_inverted: true,
+        tags,
+        gain: Gain::from_stored(i16::MIN),
+        sample_count: MAX_SAMPLES,
+        ..header(0)
+    };
     header.sample_rate = MAX_RATE;
     let mut bytes = Vec::new();
     let length = header.write(&mut bytes).unwrap();
@@ -276,7 +356,10 @@ fn a_header_that_lies_about_the_length_ends_with_the_file() {
         let header = Header { sample_rate: 192_000, sample_count, chunk_frames: 1, hop: 100, ..header(0) };
         let mut bytes = Vec::new();
         header.write(&mut bytes).unwrap();
-        assert!(matches!(sequential(&bytes, OnDamage::Stop), Err(Error::Truncated { .. })));
+        assert!(matches!(
+            sequential(&bytes, OnDamage::Stop),
+            Err(Error::Format(FormatError { fault: FormatFault::Truncated, .. }))
+        ));
         assert!(indexed(&bytes, OnDamage::Stop).is_err());
         let (chunks, damage) = indexed(&bytes, OnDamage::Skip).unwrap();
         assert_eq!((chunks.len(), damage.len()), (0, 2));
@@ -290,14 +373,14 @@ fn an_unknown_method_is_an_error_even_when_damage_is_skipped() {
     let (bytes, _) = small_file();
     let coo_only = || Methods::new(vec![Box::new(crate::events::Coo)]);
     let mut reader = Reader::new(&bytes[..], coo_only(), OnDamage::Skip).unwrap();
-    assert!(matches!(reader.next_chunk(), Err(Error::Unsupported(_))));
+    assert!(matches!(reader.next_chunk(), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))));
 }
 
-/// A file's figures need none of its methods, and a method that depends on the header can be added to the reader.
+/// A file's figures need none of its methods, and a method that depends on the header can be given to the reader.
 #[test]
 fn stored_chunks_need_no_method() {
     let prior = std::sync::Arc::new(Prior::new(test_prior::any(24, 4, 2, 1)).unwrap());
-    let range_coder = |quality| Box::new(RangeCoder::new(prior.clone(), quality));
+    let range_coder = |quality| -> Box<dyn Storage> { Box::new(RangeCoder::new(prior.clone(), quality)) };
     let header = Header { channels: 1, neurons: 24, chunk_frames: 100, ..header(70_000) };
     let events = test_events::even(header.frames(), 24, 0.1, 1);
     let methods = Methods::new(vec![range_coder(header.quality)]);
@@ -308,8 +391,10 @@ fn stored_chunks_need_no_method() {
     let mut reader = Reader::new(&bytes[..], Methods::all(), OnDamage::Skip).unwrap();
     let stored = reader.next_stored().unwrap().unwrap();
     assert_eq!((stored.number, stored.frames, stored.method()), (0, 100, Some(RANGE_CODER_ID)));
-    assert!(matches!(reader.decode(&stored), Err(Error::Unsupported(reason)) if reason.contains("load the model")));
-    reader.add_method(range_coder(reader.header().quality));
+    assert!(
+        matches!(reader.decode(&stored), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(reason), .. })) if reason.contains("load the model"))
+    );
+    reader.set_methods(Methods::new(vec![range_coder(reader.header().quality)]));
     let mut read = reader.decode(&stored).unwrap().events;
     let mut event_bytes = u64::from(stored.event_bytes());
     for chunk in read_all(&mut reader).unwrap() {
@@ -346,7 +431,8 @@ proptest! {
         neurons in 1u16..40, hop in 300u16..600, chunk_frames in 1u16..500, density in 0.0..0.2,
     ) {
         let header = Header {
-            sample_rate, sample_count, channels, gain, quality, neurons, hop,
+            sample_rate, sample_count, channels, neurons, hop,
+            gain: Gain::from_stored(gain), quality: Quality::from_stored(quality),
             chunk_frames: chunk_frames.max(header(0).chunk_frames / 8), ..header(0)
         };
         let (bytes, written, summary) = file(&header, density);

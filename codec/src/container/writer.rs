@@ -31,6 +31,7 @@ impl Summary {
 }
 
 /// Writes header, chunks and index to `output`. Every chunk goes out as soon as it is there.
+#[derive(Debug)]
 pub struct Writer<W> {
     output: W,
     header: Header,
@@ -57,7 +58,7 @@ impl<W: Write> Writer<W> {
         let number = self.sizes.len() as u32;
         let due = (self.header.frames_of_chunk(number), self.header.neurons);
         if due.0 == 0 || (events.frames(), events.neurons()) != due {
-            return Err(Error::Malformed(format!(
+            return Err(Error::usage(format!(
                 "chunk {number}: {} x {} events where the header says {} x {}",
                 events.frames(),
                 events.neurons(),
@@ -87,7 +88,7 @@ impl<W: Write> Writer<W> {
     pub fn finish(mut self) -> Result<(W, Summary)> {
         let (written, due) = (self.sizes.len() as u32, self.header.chunks());
         if written != due {
-            return Err(Error::Malformed(format!("{written} chunks were written where the header says {due}")));
+            return Err(Error::usage(format!("{written} chunks were written where the header says {due}")));
         }
         let index = index::encode(&self.sizes);
         self.output.write_all(&index)?;
@@ -99,12 +100,10 @@ impl<W: Write> Writer<W> {
     fn check_side(&self, number: u32, side: &SideParameters, frames: u32) -> Result<()> {
         let (slots, due) = (side.slots().len(), SideParameters::slots_of(frames));
         if slots != due as usize {
-            return Err(Error::Malformed(format!(
-                "chunk {number}: {slots} slots of side parameters where {due} are due"
-            )));
+            return Err(Error::usage(format!("chunk {number}: {slots} slots of side parameters where {due} are due")));
         }
         if self.header.channels == 1 {
-            return Err(Error::Malformed(format!("chunk {number}: side parameters in a file with one channel")));
+            return Err(Error::usage(format!("chunk {number}: side parameters in a file with one channel")));
         }
         Ok(())
     }

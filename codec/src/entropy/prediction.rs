@@ -49,6 +49,7 @@ const MAX_BIAS: i32 = 1 << 20;
 const MAX_QUALITY: u32 = u16::MAX as u32;
 
 /// Predicts the events of one chunk.
+#[derive(Debug)]
 pub struct Predictor<'a> {
     prior: &'a Prior,
     /// Bias of the hidden channels at the chunk's quality.

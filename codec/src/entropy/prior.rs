@@ -6,8 +6,10 @@
 //! does the arithmetic.
 
 use super::prediction::AGES;
+use crate::error::ModelError;
 use crate::{Error, Result};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::ops::RangeInclusive;
 
 /// Most neurons; the format has the same limit.
@@ -106,7 +108,8 @@ impl Prior {
     ///
     /// # Errors
     /// When its tensors are incomplete, or have other types, shapes or values than a prior's.
-    pub fn from_safetensors(file: &SafeTensors<'_>) -> Result<Option<Self>> {
+    pub fn from_model_file(file: &[u8]) -> Result<Option<Self>> {
+        let file = &SafeTensors::deserialize(file).map_err(|error| malformed(error.to_string()))?;
         if !file.names().iter().any(|name| name.starts_with(TENSOR_PREFIX)) {
             return Ok(None);
         }
@@ -141,8 +144,20 @@ impl Prior {
         Ok(Some(prior))
     }
 
-    /// Name, type, shape and little-endian bytes of every tensor that [`Prior::from_safetensors`] reads.
-    pub fn tensors(&self) -> Vec<(String, Dtype, Vec<usize>, Vec<u8>)> {
+    /// The content of a model file with nothing but this prior.
+    ///
+    /// # Errors
+    /// Never, unless the library that writes the file has a defect.
+    pub fn to_model_file(&self) -> Result<Vec<u8>> {
+        let tensors = self.tensors();
+        let view = |dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes);
+        let views = tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name, view(*dtype, shape, bytes)?)));
+        let views: std::result::Result<Vec<_>, SafeTensorError> = views.collect();
+        views.and_then(|views| safetensors::serialize(views, None)).map_err(|error| malformed(error.to_string()))
+    }
+
+    /// Name, type, shape and little-endian bytes of every tensor that [`Prior::from_model_file`] reads.
+    pub(crate) fn tensors(&self) -> Vec<(String, Dtype, Vec<usize>, Vec<u8>)> {
         let (n, h, k, w) = (self.neurons, self.channels, self.knots, &self.weights);
         let narrow = |values: &[i8]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let middle = |values: &[i16]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -191,7 +206,8 @@ fn tensor<T, const BYTES: usize>(
 
 fn check_size(name: &str, size: usize, least: usize, most: usize) -> Result<()> {
     if size < least || size > most {
-        return Err(Error::Limit(format!("prior of the events: {size} {name} are not within {least} to {most}")));
+        let reason = format!("prior of the events: {size} {name} are not within {least} to {most}");
+        return Err(ModelError::Limit(reason).into());
     }
     Ok(())
 }
@@ -208,7 +224,7 @@ fn check_values<T: Copy + PartialOrd + Into<i32>>(name: &str, values: &[T], allo
 }
 
 fn malformed(reason: String) -> Error {
-    Error::Malformed(format!("prior of the events: {reason}"))
+    ModelError::Malformed(format!("prior of the events: {reason}")).into()
 }
 
 #[cfg(test)]
@@ -224,7 +240,7 @@ mod tests {
             (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()) // checks the number of bytes
         });
         let file = safetensors::serialize(views, None).unwrap();
-        Prior::from_safetensors(&SafeTensors::deserialize(&file).unwrap())
+        Prior::from_model_file(&file)
     }
 
     #[test]

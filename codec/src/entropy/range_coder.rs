@@ -47,6 +47,7 @@ pub trait BitSink {
 }
 
 /// Appends coded decisions to a byte vector; [`RangeEncoder::finish`] must be called at the end.
+#[derive(Debug)]
 pub struct RangeEncoder<'a> {
     out: &'a mut Vec<u8>,
     /// The lower end of the interval, below what is in `out`.
@@ -106,6 +107,7 @@ impl BitSink for RangeEncoder<'_> {
 
 /// Reads decisions off a byte slice. Any bytes give decisions; whether they are what an encoder wrote is known at the
 /// end.
+#[derive(Debug)]
 pub struct RangeDecoder<'a> {
     bytes: &'a [u8],
     /// The last byte that was taken.
@@ -128,7 +130,7 @@ impl<'a> RangeDecoder<'a> {
         (0..WINDOW_BYTES).for_each(|_| decoder.move_window());
         match decoder.code < decoder.range {
             true => Ok(decoder),
-            false => Err(Error::Malformed("range coder: four bytes of 255 begin no code".into())),
+            false => Err(Error::malformed("range coder: four bytes of 255 begin no code")),
         }
     }
 
@@ -167,10 +169,10 @@ impl<'a> RangeDecoder<'a> {
                 if low != 0 && self.code < LEAST_RANGE && !reaches_next_byte(low, self.range) {
                     return Ok(());
                 }
-                Err(Error::Malformed("range coder: the last byte is not the encoder's".into()))
+                Err(Error::malformed("range coder: the last byte is not the encoder's"))
             }
-            0..ONE_IN_WINDOW => Err(Error::Malformed("range coder: bytes are left over".into())),
-            _ => Err(Error::Malformed("range coder: bytes end early".into())),
+            0..ONE_IN_WINDOW => Err(Error::malformed("range coder: bytes are left over")),
+            _ => Err(Error::malformed("range coder: bytes end early")),
         }
     }
 

@@ -96,7 +96,7 @@ impl<'a> BitReader<'a> {
         if self.bytes.is_empty() && self.count < 8 && self.pending == 0 {
             return Ok(());
         }
-        Err(Error::Malformed("bits are left over".into()))
+        Err(Error::malformed("bits are left over"))
     }
 
     /// Takes bytes until there are at least 56 pending bits or no more bytes.
@@ -110,7 +110,7 @@ impl<'a> BitReader<'a> {
 }
 
 fn ended() -> Error {
-    Error::Malformed("bits end early".into())
+    Error::malformed("bits end early")
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl EventMatrix {
         for position in positions {
             let position = position?;
             if position < least || position >= height * u64::from(neurons) {
-                return Err(Error::Malformed(format!("events: position {position} is out of order or range")));
+                return Err(Error::malformed(format!("events: position {position} is out of order or range")));
             }
             least = position + 1;
             let event = ((position % height) as u32, (position / height) as u16);

@@ -6,6 +6,7 @@ use crate::{Error, Result};
 
 /// Number of events of every frame, then the neurons of all events, in one byte each when there are at most 256
 /// neurons and in two otherwise.
+#[derive(Debug)]
 pub struct Csr;
 
 impl Storage for Csr {
@@ -34,7 +35,7 @@ impl Storage for Csr {
             end = end
                 .checked_add(count)
                 .filter(|_| count <= u32::from(neurons))
-                .ok_or_else(|| Error::Malformed(format!("csr: {count} events in a frame of {neurons} neurons")))?;
+                .ok_or_else(|| Error::malformed(format!("csr: {count} events in a frame of {neurons} neurons")))?;
             row_offsets.push(end);
         }
         let indices: Vec<u16> = if is_narrow(neurons) {
@@ -42,7 +43,7 @@ impl Storage for Csr {
         } else {
             let pairs = bytes.chunks_exact(2);
             if !pairs.remainder().is_empty() {
-                return Err(Error::Malformed("csr: half a neuron at the end".into()));
+                return Err(Error::malformed("csr: half a neuron at the end"));
             }
             pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
         };

@@ -5,6 +5,7 @@ use super::{EventMatrix, Storage};
 use crate::Result;
 
 /// One bit per cell, frame after frame, neuron 0 first; the last byte is filled up with zeros.
+#[derive(Debug)]
 pub struct Dense;
 
 impl Storage for Dense {

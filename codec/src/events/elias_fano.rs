@@ -7,6 +7,7 @@ use super::{EventMatrix, Storage, varint};
 use crate::{Error, Result};
 
 /// Positions `neuron * frames + frame` in Elias–Fano form.
+#[derive(Debug)]
 pub struct EliasFano;
 
 impl Storage for EliasFano {
@@ -37,7 +38,7 @@ impl Storage for EliasFano {
         let events = varint::read(&mut bytes)?;
         let most = (8 * bytes.len() as u64).min(u64::from(frames) * u64::from(neurons));
         if u64::from(events) > most {
-            return Err(Error::Malformed(format!("elias-fano: {events} events where there can be {most}")));
+            return Err(Error::malformed(format!("elias-fano: {events} events where there can be {most}")));
         }
         let width = low_bits(frames, neurons, events);
         let mut bits = BitReader::new(bytes);

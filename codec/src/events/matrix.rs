@@ -27,7 +27,7 @@ impl EventMatrix {
     /// When `neurons` is 0 or above [`MAX_NEURONS`].
     pub fn new(neurons: u16) -> Result<Self> {
         if neurons == 0 || neurons > MAX_NEURONS {
-            return Err(Error::Limit(format!("{neurons} neurons: there must be 1 to {MAX_NEURONS}")));
+            return Err(Error::limit(format!("{neurons} neurons: there must be 1 to {MAX_NEURONS}")));
         }
         Ok(Self { neurons, row_offsets: vec![0], indices: Vec::new() })
     }
@@ -52,10 +52,10 @@ impl EventMatrix {
         check_frames(matrix.row_offsets.len().saturating_sub(1) as u64)?;
         let ends = (matrix.row_offsets.first(), matrix.row_offsets.last());
         if ends.0 != Some(&0) || ends.1.map(|&end| end as usize) != Some(matrix.indices.len()) {
-            return Err(Error::Malformed("events: row offsets must run from 0 to the number of events".into()));
+            return Err(Error::malformed("events: row offsets must run from 0 to the number of events"));
         }
         if matrix.row_offsets.windows(2).any(|pair| pair[0] > pair[1]) {
-            return Err(Error::Malformed("events: row offsets must not descend".into()));
+            return Err(Error::malformed("events: row offsets must not descend"));
         }
         matrix.rows().try_for_each(|row| check_row(row, neurons))?;
         Ok(matrix)
@@ -74,7 +74,7 @@ impl EventMatrix {
             let position = position?;
             let frame = position / width;
             if position < least || frame >= u64::from(frames) {
-                return Err(Error::Malformed(format!("events: position {position} is out of order or range")));
+                return Err(Error::malformed(format!("events: position {position} is out of order or range")));
             }
             least = position + 1;
             matrix.row_offsets[frame as usize + 1] += 1;
@@ -97,7 +97,7 @@ impl EventMatrix {
         let mut matrix = Self::new(neurons)?;
         let rows = cells.chunks_exact(usize::from(neurons));
         if !rows.remainder().is_empty() {
-            return Err(Error::Malformed(format!(
+            return Err(Error::malformed(format!(
                 "events: {} cells are no multiple of {neurons} neurons",
                 cells.len()
             )));
@@ -142,7 +142,7 @@ impl EventMatrix {
     /// When the numbers of neurons differ or the result is outside the limits.
     pub fn append(&mut self, other: &Self) -> Result<()> {
         if other.neurons != self.neurons {
-            return Err(Error::Malformed(format!("events: {} neurons after {}", other.neurons, self.neurons)));
+            return Err(Error::malformed(format!("events: {} neurons after {}", other.neurons, self.neurons)));
         }
         check_frames(u64::from(self.frames()) + u64::from(other.frames()))?;
         let base = check_events(self.indices.len())?;
@@ -221,7 +221,7 @@ impl EventMatrix {
         let shape = (self.frames() as usize, usize::from(self.neurons));
         let indices = self.indices.iter().map(|&neuron| u32::from(neuron)).collect();
         sprs::CsMatI::try_new(shape, self.row_offsets.clone(), indices, vec![1; self.indices.len()])
-            .map_err(|(.., error)| Error::Malformed(format!("events: {error}")))
+            .map_err(|(.., error)| Error::malformed(format!("events: {error}")))
     }
 
     /// A matrix from the type of the `sprs` crate, in either orientation; stored zeros are no events.
@@ -250,19 +250,19 @@ impl std::fmt::Debug for EventMatrix {
 
 fn check_frames(frames: u64) -> Result<()> {
     if frames > u64::from(MAX_FRAMES) {
-        return Err(Error::Limit(format!("{frames} frames: an event matrix holds at most {MAX_FRAMES}")));
+        return Err(Error::limit(format!("{frames} frames: an event matrix holds at most {MAX_FRAMES}")));
     }
     Ok(())
 }
 
 pub(super) fn check_events(events: usize) -> Result<u32> {
     u32::try_from(events)
-        .map_err(|_| Error::Limit(format!("{events} events: an event matrix holds at most {}", u32::MAX)))
+        .map_err(|_| Error::limit(format!("{events} events: an event matrix holds at most {}", u32::MAX)))
 }
 
 fn check_row(row: &[u16], neurons: u16) -> Result<()> {
     if row.windows(2).any(|pair| pair[0] >= pair[1]) || row.last().is_some_and(|&last| last >= neurons) {
-        return Err(Error::Malformed(format!("events: the neurons of a frame must ascend and stay below {neurons}")));
+        return Err(Error::malformed(format!("events: the neurons of a frame must ascend and stay below {neurons}")));
     }
     Ok(())
 }

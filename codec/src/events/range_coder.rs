@@ -2,11 +2,12 @@
 
 use super::{EventMatrix, RANGE_CODER_ID, Storage};
 use crate::entropy::{BitSink, Counter, Predictor, Prior, RangeDecoder, RangeEncoder};
-use crate::{Error, Result};
+use crate::{Error, Quality, Result};
 use std::sync::Arc;
 
 /// All cells, frame after frame, neuron 0 first, by the probabilities of a [`Prior`]; nothing is carried from one chunk
 /// to the next.
+#[derive(Debug)]
 pub struct RangeCoder {
     prior: Arc<Prior>,
     quality: u16,
@@ -17,8 +18,8 @@ impl RangeCoder {
     pub const NAME: &'static str = "range-coder";
 
     /// The method in a file with this quality, made with the model that this prior belongs to.
-    pub fn new(prior: Arc<Prior>, quality: u16) -> Self {
-        Self { prior, quality }
+    pub fn new(prior: Arc<Prior>, quality: Quality) -> Self {
+        Self { prior, quality: quality.stored() }
     }
 }
 
@@ -82,7 +83,7 @@ fn write(prior: &Prior, quality: u16, events: &EventMatrix, sink: &mut impl BitS
 
 fn check_neurons(prior: &Prior, neurons: u16) -> Result<()> {
     if neurons != prior.neurons() {
-        return Err(Error::Malformed(format!(
+        return Err(Error::malformed(format!(
             "range coder: events of {neurons} neurons, but the model's prior is for {}",
             prior.neurons()
         )));
@@ -95,11 +96,12 @@ mod tests {
     use super::super::test_events;
     use super::*;
     use crate::entropy::{PriorWeights, test_prior};
+    use crate::error::{FormatError, FormatFault};
     use proptest::prelude::*;
 
     fn method(neurons: u16, seed: u64) -> RangeCoder {
         let prior = Prior::new(test_prior::any(neurons.into(), 5, 3, seed)).unwrap();
-        RangeCoder::new(Arc::new(prior), seed as u16)
+        RangeCoder::new(Arc::new(prior), Quality::from_stored(seed as u16))
     }
 
     fn encoded(method: &RangeCoder, events: &EventMatrix) -> Vec<u8> {
@@ -124,7 +126,7 @@ mod tests {
             chord_shift: 4,
             adapt_shift: 4,
         };
-        let method = RangeCoder::new(Arc::new(Prior::new(weights).unwrap()), 20_000);
+        let method = RangeCoder::new(Arc::new(Prior::new(weights).unwrap()), Quality::from_stored(20_000));
         let events = EventMatrix::from_parts(3, vec![0, 2, 2, 3, 5], vec![0, 2, 1, 1, 2]).unwrap();
         let mut predictor = Predictor::new(&method.prior, method.quality);
         let mut probabilities = Vec::new();
@@ -155,8 +157,14 @@ mod tests {
     fn another_number_of_neurons_is_refused() {
         let method = method(5, 3);
         let events = EventMatrix::silent(3, 6).unwrap();
-        assert!(matches!(method.encode(&events, &mut Vec::new()), Err(Error::Malformed(_))));
-        assert!(matches!(method.decode(&[], 3, 6), Err(Error::Malformed(_))));
+        assert!(matches!(
+            method.encode(&events, &mut Vec::new()),
+            Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))
+        ));
+        assert!(matches!(
+            method.decode(&[], 3, 6),
+            Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))
+        ));
         assert!(method.prior.information(&events, 0).is_err());
     }
 

@@ -12,6 +12,7 @@ const MAX_COUNT_PARAMETER: u8 = 15;
 
 /// Rice-coded runs, with one parameter for the matrix or with one per neuron that follows from its number of events,
 /// whichever is smaller.
+#[derive(Debug)]
 pub struct Rice;
 
 impl Storage for Rice {
@@ -33,13 +34,13 @@ impl Storage for Rice {
     }
 
     fn decode(&self, bytes: &[u8], frames: u32, neurons: u16) -> Result<EventMatrix> {
-        let (&mode, bytes) = bytes.split_first().ok_or_else(|| Error::Malformed("rice: no bytes".into()))?;
+        let (&mode, bytes) = bytes.split_first().ok_or_else(|| Error::malformed("rice: no bytes"))?;
         let positions = match mode {
             0..PER_NEURON => decode_whole(bytes, mode.into(), u64::from(frames) * u64::from(neurons))?,
             _ if mode - PER_NEURON <= MAX_COUNT_PARAMETER => {
                 decode_by_neuron(bytes, (mode - PER_NEURON).into(), frames, neurons)?
             }
-            _ => return Err(Error::Malformed(format!("rice: mode {mode} is reserved"))),
+            _ => return Err(Error::malformed(format!("rice: mode {mode} is reserved"))),
         };
         EventMatrix::from_neuron_positions(frames, neurons, positions.into_iter().map(Ok))
     }
@@ -66,7 +67,7 @@ fn encode_whole(columns: &Columns, events: u32, out: &mut Vec<u8>) {
 fn decode_whole(mut bytes: &[u8], parameter: u32, cells: u64) -> Result<Vec<u64>> {
     let events = varint::read(&mut bytes)?;
     if u64::from(events) > cells {
-        return Err(Error::Malformed(format!("rice: {events} events in {cells} cells")));
+        return Err(Error::malformed(format!("rice: {events} events in {cells} cells")));
     }
     let mut bits = BitReader::new(bytes);
     let mut positions = Vec::new();
@@ -100,7 +101,7 @@ fn decode_by_neuron(bytes: &[u8], parameter: u32, frames: u32, neurons: u16) -> 
     for neuron in 0..u64::from(neurons) {
         let count = read(parameter, &mut bits)?;
         if count > frames.into() {
-            return Err(Error::Malformed(format!("rice: {count} events of a neuron in {frames} frames")));
+            return Err(Error::malformed(format!("rice: {count} events of a neuron in {frames} frames")));
         }
         let parameter = run_parameter(frames, count);
         let mut next = 0;
@@ -108,7 +109,7 @@ fn decode_by_neuron(bytes: &[u8], parameter: u32, frames: u32, neurons: u16) -> 
             let frame = next + read(parameter, &mut bits)?;
             next = frame + 1;
             if frame >= frames.into() {
-                return Err(Error::Malformed(format!("rice: frame {frame} of {frames}")));
+                return Err(Error::malformed(format!("rice: frame {frame} of {frames}")));
             }
             positions.push(neuron * u64::from(frames) + frame);
         }

@@ -9,6 +9,7 @@ const LONG: u8 = 255;
 
 /// Silent cells before each event: bytes 0 to 254 are a run that an event ends, 255 is a part of a longer run. The
 /// run after the last event is left out.
+#[derive(Debug)]
 pub enum Runs {
     /// Through the cells of neuron 0 in the order of time, then those of neuron 1, and so on.
     PerNeuron,
@@ -44,7 +45,7 @@ impl Storage for Runs {
 
     fn decode(&self, bytes: &[u8], frames: u32, neurons: u16) -> Result<EventMatrix> {
         if bytes.last() == Some(&LONG) {
-            return Err(Error::Malformed(format!("{}: no event ends the last run", self.name())));
+            return Err(Error::malformed(format!("{}: no event ends the last run", self.name())));
         }
         match self {
             Self::PerNeuron => EventMatrix::from_neuron_positions(frames, neurons, read(bytes)),

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub const RANGE_CODER_ID: u8 = 16;
 
 /// A lossless way to turn the events of one chunk into bytes. The matrix's size is known from elsewhere.
-pub trait Storage: Send + Sync {
+pub trait Storage: std::fmt::Debug + Send + Sync {
     /// Name in tables, such as `csr` or `csr+zstd`.
     fn name(&self) -> &'static str;
 
@@ -33,6 +33,7 @@ pub trait Storage: Send + Sync {
 }
 
 /// A set of storage methods: those that a reader knows, or among which a writer chooses.
+#[derive(Debug)]
 pub struct Methods(Vec<Box<dyn Storage>>);
 
 impl Methods {
@@ -71,7 +72,7 @@ impl Methods {
         ])
     }
 
-    /// Only those methods that `keep` says.
+    /// Retains the methods for which `keep` returns true.
     pub fn filter(mut self, keep: impl Fn(&dyn Storage) -> bool) -> Self {
         self.0.retain(|method| keep(method.as_ref()));
         self
@@ -103,7 +104,7 @@ impl Methods {
     /// When the set has none, with what to do about it.
     pub fn get(&self, id: u8) -> Result<&dyn Storage> {
         self.iter().find(|method| method.id() == id).ok_or_else(|| {
-            Error::Unsupported(match id {
+            Error::unsupported(match id {
                 RANGE_CODER_ID => "events are range-coded with the model's probabilities: load the model".into(),
                 _ => format!("events are stored by method {id}, which is unknown: a newer program is needed"),
             })
@@ -123,7 +124,7 @@ impl Methods {
                 best = Some((method.id(), bytes));
             }
         }
-        best.ok_or_else(|| Error::Unsupported("no storage method to choose from".into()))
+        best.ok_or_else(|| Error::unsupported("no storage method to choose from"))
     }
 }
 
@@ -131,6 +132,7 @@ impl Methods {
 mod tests {
     use super::super::test_events;
     use super::*;
+    use crate::error::{FormatError, FormatFault};
     use proptest::prelude::*;
 
     fn encoded(method: &dyn Storage, events: &EventMatrix) -> Vec<u8> {
@@ -150,8 +152,11 @@ mod tests {
             assert_eq!(methods.get(method.id()).unwrap().name(), method.name());
             assert_eq!(method.id() % 2 == 1, method.name().ends_with("+zstd"));
         }
-        assert!(matches!(methods.get(31), Err(Error::Unsupported(_))));
-        assert!(matches!(methods.get(RANGE_CODER_ID), Err(Error::Unsupported(_))));
+        assert!(matches!(methods.get(31), Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))));
+        assert!(matches!(
+            methods.get(RANGE_CODER_ID),
+            Err(Error::Format(FormatError { fault: FormatFault::Unsupported(_), .. }))
+        ));
     }
 
     /// Worked out by hand in appendix B of `format-spec.md`.

@@ -24,7 +24,7 @@ pub(crate) fn size(value: u32) -> u32 {
 pub(crate) fn read(bytes: &mut &[u8]) -> Result<u32> {
     read_with(|| {
         let (&first, rest) =
-            bytes.split_first().ok_or_else(|| Error::Malformed("a number ends before its last byte".into()))?;
+            bytes.split_first().ok_or_else(|| Error::malformed("a number ends before its last byte"))?;
         *bytes = rest;
         Ok(first)
     })
@@ -47,7 +47,7 @@ pub(crate) fn read_with(mut next: impl FnMut() -> Result<u8>) -> Result<u32> {
 }
 
 fn malformed() -> Error {
-    Error::Malformed("a number is wider than 32 bits or not in its shortest form".into())
+    Error::malformed("a number is wider than 32 bits or not in its shortest form")
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) const FAST_LEVEL: i32 = 5;
 pub(crate) const SMALLEST_LEVEL: i32 = 19;
 
 /// Another method's bytes through Zstandard.
+#[derive(Debug)]
 pub struct Zstandard<S> {
     inner: S,
     name: &'static str,
@@ -56,7 +57,7 @@ impl<S: Storage> Storage for Zstandard<S> {
 pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
     let mut frame = zstd::bulk::compress(bytes, level)?;
     if !frame.starts_with(&MAGIC) {
-        return Err(Error::Unsupported("zstd: the library makes frames of another format".into()));
+        return Err(Error::unsupported("zstd: the library makes frames of another format"));
     }
     frame.drain(..MAGIC.len());
     Ok(frame)
@@ -66,29 +67,33 @@ pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
 pub(crate) fn decompress(bytes: &[u8], limit: u64) -> Result<Vec<u8>> {
     let frame = [&MAGIC, bytes].concat();
     if zstd_safe::find_frame_compressed_size(&frame) != Ok(frame.len()) {
-        return Err(Error::Malformed("zstd: not exactly one frame".into()));
+        return Err(Error::malformed("zstd: not exactly one frame"));
     }
     let size = zstd_safe::get_frame_content_size(&frame)
         .ok()
         .flatten()
-        .ok_or_else(|| Error::Malformed("zstd: the frame does not say how much it holds".into()))?;
+        .ok_or_else(|| Error::malformed("zstd: the frame does not say how much it holds"))?;
     if size > limit {
-        return Err(Error::Limit(format!("zstd: the frame holds {size} bytes, where {limit} are possible")));
+        return Err(Error::limit(format!("zstd: the frame holds {size} bytes, where {limit} are possible")));
     }
-    let capacity = usize::try_from(size).map_err(|_| Error::Limit(format!("zstd: {size} bytes")))?;
-    zstd::bulk::decompress(&frame, capacity).map_err(|error| Error::Malformed(format!("zstd: {error}")))
+    let capacity = usize::try_from(size).map_err(|_| Error::limit(format!("zstd: {size} bytes")))?;
+    zstd::bulk::decompress(&frame, capacity).map_err(|error| Error::malformed(format!("zstd: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{FormatError, FormatFault};
 
     #[test]
     fn a_frame_comes_back_within_the_limit_only() {
         let bytes: Vec<u8> = (0..1000u32).map(|i| ((i * i) >> 7) as u8).collect();
         let frame = compress(&bytes, SMALLEST_LEVEL).unwrap();
         assert_eq!(decompress(&frame, 1000).unwrap(), bytes);
-        assert!(matches!(decompress(&frame, 999), Err(Error::Limit(_))));
+        assert!(matches!(
+            decompress(&frame, 999),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
         assert!(decompress(&[&frame[..], &[0]].concat(), 1000).is_err(), "a byte too many");
         assert!(decompress(&[&frame[..], &MAGIC, &frame].concat(), 2000).is_err(), "two frames");
         assert!(decompress(&frame[..frame.len() - 1], 1000).is_err(), "a byte too few");
@@ -100,7 +105,10 @@ mod tests {
     fn a_bomb_is_refused_by_its_header() {
         let bomb = compress(&vec![0; 1 << 26], FAST_LEVEL).unwrap();
         assert!(bomb.len() < 1 << 14);
-        assert!(matches!(decompress(&bomb, 1 << 20), Err(Error::Limit(_))));
+        assert!(matches!(
+            decompress(&bomb, 1 << 20),
+            Err(Error::Format(FormatError { fault: FormatFault::Limit(_), .. }))
+        ));
     }
 
     #[test]

@@ -1,49 +1,62 @@
 //! Affine layers, some with a bias that depends on the quality, and the residual block.
 
 use candle_core::{Result, Tensor};
+use candle_nn::{Init, Module, VarBuilder};
 use spiccato_neurons::ops::{gelu, linear, rms_norm, temporal_convolution};
 
 use super::config::NetworkConfig;
-use super::parameters::Parameters;
 
-/// y = x·W + b.
-#[derive(Clone)]
+/// Initial values of a weight whose outputs shall have the scale of its `inputs` inputs.
+pub(super) fn uniform(inputs: usize, scale: f64) -> Init {
+    let bound = scale / (inputs as f64).sqrt();
+    Init::Uniform { lo: -bound, up: bound }
+}
+
+/// y = x·W + b, with W (inputs, outputs) and b (1, outputs).
+#[derive(Debug, Clone)]
 pub(super) struct Affine {
     weight: Tensor,
     bias: Tensor,
 }
 
 impl Affine {
-    pub(super) fn new(weights: &dyn Parameters, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self {
-            weight: weights.get(&format!("{name}.weight"), &[inputs, outputs])?,
-            bias: weights.get(&format!("{name}.bias"), &[1, outputs])?,
-        })
+    pub(super) fn new(vb: &VarBuilder<'_>, inputs: usize, outputs: usize) -> Result<Self> {
+        Self::scaled(vb, inputs, outputs, (1.0, 0.0))
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// With initial weights of this scale and initial biases of this value.
+    pub(super) fn scaled(
+        vb: &VarBuilder<'_>,
+        inputs: usize,
+        outputs: usize,
+        (scale, bias): (f64, f64),
+    ) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get_with_hints((inputs, outputs), "weight", uniform(inputs, scale))?,
+            bias: vb.get_with_hints((1, outputs), "bias", Init::Const(bias))?,
+        })
+    }
+}
+
+impl Module for Affine {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         linear(x, &self.weight, &self.bias)
     }
 }
 
 /// y = x·W + b(q): the bias of each item of the batch depends on its quality.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct ConditionedAffine {
     affine: Affine,
     quality: Tensor,
 }
 
 impl ConditionedAffine {
-    pub(super) fn new(
-        weights: &dyn Parameters,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        knots: usize,
-    ) -> Result<Self> {
+    /// With initial biases of this value.
+    pub(super) fn new(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, knots: usize, bias: f64) -> Result<Self> {
         Ok(Self {
-            affine: Affine::new(weights, name, inputs, outputs)?,
-            quality: weights.get(&format!("{name}.quality"), &[knots, outputs])?,
+            affine: Affine::scaled(vb, inputs, outputs, (1.0, bias))?,
+            quality: vb.get_with_hints((knots, outputs), "quality", Init::Const(0.0))?,
         })
     }
 
@@ -54,8 +67,11 @@ impl ConditionedAffine {
     }
 }
 
+/// Initial weight of a block's contribution to the residual stream, relative to the usual one.
+const BRANCH_SCALE: f64 = 0.3;
+
 /// x + perceptron(norm(convolution over time(x))).
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     time: Tensor,
     dilation: usize,
@@ -65,17 +81,20 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(config: &NetworkConfig, weights: &dyn Parameters, name: &str, dilation: usize) -> Result<Self> {
+    pub(super) fn new(config: &NetworkConfig, vb: &VarBuilder<'_>, dilation: usize) -> Result<Self> {
+        let NetworkConfig { width, hidden, taps, .. } = *config;
         Ok(Self {
-            time: weights.get(&format!("{name}.time.weight"), &[config.taps, config.width])?,
+            time: vb.get_with_hints((taps, width), "time.weight", uniform(taps, 1.0))?,
             dilation,
-            gain: weights.get(&format!("{name}.norm.gain"), &[config.width])?,
-            up: Affine::new(weights, &format!("{name}.up"), config.width, config.hidden)?,
-            down: Affine::new(weights, &format!("{name}.down"), config.hidden, config.width)?,
+            gain: vb.get_with_hints(width, "norm.gain", Init::Const(1.0))?,
+            up: Affine::new(&vb.pp("up"), width, hidden)?,
+            down: Affine::scaled(&vb.pp("down"), hidden, width, (BRANCH_SCALE, 0.0))?,
         })
     }
+}
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+impl Module for Block {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let branch = rms_norm(&temporal_convolution(x, &self.time, self.dilation)?, &self.gain)?;
         x + self.down.forward(&gelu(&self.up.forward(&branch)?)?)?
     }

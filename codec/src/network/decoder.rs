@@ -2,13 +2,28 @@
 //! constants from a frame to seconds, so that one event at a key strike can stand for the note's decay.
 
 use candle_core::{Result, Tensor};
+use candle_nn::{Init, Module, VarBuilder};
 use spiccato_neurons::ops::{leaky_scan, rms_norm};
 
 use super::block::{Affine, ConditionedAffine};
-use super::{Block, NetworkConfig, Parameters};
+use super::{Block, NetworkConfig};
+
+/// Name of the logarithms of the traces' time constants, in frames.
+pub const LOG_TIME_CONSTANTS: &str = "decoder.traces.log_time_constant";
+
+/// Time constants of the decoder's traces in frames, from the fastest to the slowest channel before training.
+const TIME_CONSTANTS: (f64, f64) = (1.0, 200.0);
+
+/// Logarithms of the traces' time constants before training: equal steps for `width` channels. Candle's initial values
+/// know no such ramp, so that a trainer sets [`LOG_TIME_CONSTANTS`] to them.
+pub fn initial_log_time_constants(width: usize) -> Vec<f32> {
+    let (fast, slow) = TIME_CONSTANTS;
+    let exponents = (0..width).map(|i| i as f64 / (width - 1).max(1) as f64);
+    exponents.map(|x| (fast.ln() + x * (slow / fast).ln()) as f32).collect()
+}
 
 /// Decoder half of the network.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Decoder {
     mean: Tensor,
     deviation: Tensor,
@@ -21,22 +36,24 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(config: &NetworkConfig, weights: &dyn Parameters) -> Result<Self> {
+    pub(super) fn new(config: &NetworkConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        let NetworkConfig { bands, neurons, width, knots, .. } = *config;
+        let (features, decoder) = (vb.pp("features"), vb.pp("decoder"));
         // Decay per frame: exp(−1/τ), τ = exp(log_time_constant) frames.
-        let log_time_constant = weights.get("decoder.traces.log_time_constant", &[config.width])?;
+        let log_time_constant = vb.get_with_hints(width, LOG_TIME_CONSTANTS, Init::Const(0.0))?;
         let decay = log_time_constant.neg()?.exp()?.neg()?.exp()?;
         let blocks = config.dilations.iter().rev().enumerate();
         Ok(Self {
-            mean: weights.get("features.mean", &[config.bands])?.detach(),
-            deviation: weights.get("features.deviation", &[1])?.detach(),
-            events: ConditionedAffine::new(weights, "decoder.events", config.neurons, config.width, config.knots)?,
-            traces: Affine::new(weights, "decoder.traces", config.neurons, config.width)?,
+            mean: features.get_with_hints(bands, "mean", Init::Const(0.0))?.detach(),
+            deviation: features.get_with_hints(1, "deviation", Init::Const(1.0))?.detach(),
+            events: ConditionedAffine::new(&decoder.pp("events"), neurons, width, knots, 0.0)?,
+            traces: Affine::new(&decoder.pp("traces"), neurons, width)?,
             decay,
             blocks: blocks
-                .map(|(i, &d)| Block::new(config, weights, &format!("decoder.block{i}"), d))
+                .map(|(i, &dilation)| Block::new(config, &decoder.pp(format!("block{i}")), dilation))
                 .collect::<Result<_>>()?,
-            gain: weights.get("decoder.norm.gain", &[config.width])?,
-            output: Affine::new(weights, "decoder.output", config.width, config.bands)?,
+            gain: decoder.get_with_hints(width, "norm.gain", Init::Const(1.0))?,
+            output: Affine::new(&decoder.pp("output"), width, bands)?,
         })
     }
 

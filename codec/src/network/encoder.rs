@@ -1,12 +1,13 @@
 //! Encoder: log-band features → membrane potentials of the threshold neurons.
 
 use candle_core::{Result, Tensor};
+use candle_nn::{Init, Module, VarBuilder};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::ThresholdNeuron;
 use spiccato_neurons::ops::{rms_norm, spike};
 
 use super::block::ConditionedAffine;
-use super::{Block, NetworkConfig, Parameters};
+use super::{Block, NetworkConfig};
 
 /// Surrogate gradient of the events.
 pub const SURROGATE: Surrogate = Surrogate::Triangular { height: 0.5, width: 2.0 };
@@ -19,8 +20,11 @@ pub fn events(potential: &Tensor) -> Result<Tensor> {
     spike(potential, ThresholdNeuron { threshold: 0.0 }, SURROGATE)
 }
 
+/// Initial bias of the membrane potentials: most neurons are silent at first.
+const POTENTIAL_BIAS: f64 = -1.0;
+
 /// Encoder half of the network.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Encoder {
     mean: Tensor,
     deviation: Tensor,
@@ -31,23 +35,19 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(config: &NetworkConfig, weights: &dyn Parameters) -> Result<Self> {
+    pub(super) fn new(config: &NetworkConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        let NetworkConfig { bands, neurons, width, knots, .. } = *config;
+        let (features, encoder) = (vb.pp("features"), vb.pp("encoder"));
         let blocks = config.dilations.iter().enumerate();
         Ok(Self {
-            mean: weights.get("features.mean", &[config.bands])?.detach(),
-            deviation: weights.get("features.deviation", &[1])?.detach(),
-            input: ConditionedAffine::new(weights, "encoder.input", config.bands, config.width, config.knots)?,
+            mean: features.get_with_hints(bands, "mean", Init::Const(0.0))?.detach(),
+            deviation: features.get_with_hints(1, "deviation", Init::Const(1.0))?.detach(),
+            input: ConditionedAffine::new(&encoder.pp("input"), bands, width, knots, 0.0)?,
             blocks: blocks
-                .map(|(i, &d)| Block::new(config, weights, &format!("encoder.block{i}"), d))
+                .map(|(i, &dilation)| Block::new(config, &encoder.pp(format!("block{i}")), dilation))
                 .collect::<Result<_>>()?,
-            gain: weights.get("encoder.norm.gain", &[config.width])?,
-            potential: ConditionedAffine::new(
-                weights,
-                "encoder.potential",
-                config.width,
-                config.neurons,
-                config.knots,
-            )?,
+            gain: encoder.get_with_hints(width, "norm.gain", Init::Const(1.0))?,
+            potential: ConditionedAffine::new(&encoder.pp("potential"), width, neurons, knots, POTENTIAL_BIAS)?,
         })
     }
 

@@ -29,7 +29,7 @@ impl ActivityCost {
     pub fn check(&self) -> Result<()> {
         for (name, strength) in [("adaptation", self.adaptation), ("inhibition", self.inhibition)] {
             if !(strength.is_finite() && strength >= 0.0) {
-                return Err(Error::Limit(format!("{name} must be a number from 0 up, not {strength}")));
+                return Err(Error::usage(format!("{name} must be a number from 0 up, not {strength}")));
             }
         }
         Ok(())
@@ -47,7 +47,7 @@ pub struct Firing {
 
 impl Firing {
     /// Events (0 or 1) of membrane potentials, frame by frame with `neurons` each, of neurons that were silent before.
-    pub(super) fn events(&self, potential: &[f32], neurons: usize) -> Vec<f32> {
+    pub(crate) fn events(&self, potential: &[f32], neurons: usize) -> Vec<f32> {
         let thresholds = AdaptiveThreshold {
             threshold: 0.0,
             decay: decay(HOP as f64 / f64::from(SAMPLE_RATE), ACTIVITY_TIME),

@@ -6,8 +6,9 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 
 use super::{Firing, Network, quality_features};
-use crate::Result;
+use crate::error::ModelError;
 use crate::events::EventMatrix;
+use crate::{Error, Result};
 
 /// Events of the frames in `range` of `features` (frames × bands), at a quality, of neurons that fire as `firing` says. For the
 /// events of a longer signal, `features` has to reach [`NetworkConfig::context`](super::NetworkConfig::context) frames beyond
@@ -32,14 +33,15 @@ pub fn encode_events(
     let potential = potential.narrow(1, range.start - before, before + range.len())?.flatten_all()?.to_vec1::<f32>()?;
     let fired = &firing.events(&potential, config.neurons)[before * config.neurons..];
     let neurons = u16::try_from(config.neurons).map_err(|_| {
-        crate::Error::Unsupported(format!("a network of {} neurons: at most 4096 can be stored", config.neurons))
+        Error::from(ModelError::Limit(format!("a network of {} neurons: at most 4096 can be stored", config.neurons)))
     })?;
     EventMatrix::from_dense(neurons, fired, |&z| z > 0.0)
 }
 
 /// Turns events into features as they come, with the bounded delay of the decoder's lookahead.
-pub struct EventDecoder<'a> {
-    network: &'a Network,
+#[derive(Debug)]
+pub struct EventDecoder {
+    network: Network,
     quality: Tensor,
     /// The decoder's leaky traces after the last frame.
     traces: Option<Tensor>,
@@ -51,12 +53,12 @@ pub struct EventDecoder<'a> {
     done: usize,
 }
 
-impl<'a> EventDecoder<'a> {
+impl EventDecoder {
     /// A decoder at the beginning of a signal that was encoded at this quality.
     ///
     /// # Errors
     /// If a tensor can't be made.
-    pub fn new(network: &'a Network, quality: f32) -> Result<Self> {
+    pub fn new(network: Network, quality: f32) -> Result<Self> {
         let quality = quality_features(&[quality], network.config().knots)?;
         Ok(Self { network, quality, traces: None, embeddings: Vec::new(), first: 0, done: 0 })
     }
@@ -114,11 +116,11 @@ impl<'a> EventDecoder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::weights::tests::small;
+    use crate::network::small;
 
     fn network() -> Network {
         let (config, weights) = small();
-        Network::new(&config, &weights).unwrap()
+        weights.network(&config).unwrap()
     }
 
     #[test]
@@ -140,7 +142,7 @@ mod tests {
         let cells: Vec<bool> = (0..90 * 5).map(|i| i * i % 7 == 1).collect();
         let events = EventMatrix::from_dense(5, &cells, |&c| c).unwrap();
         let decode = |chunk: u32| {
-            let mut decoder = EventDecoder::new(&network, 0.6).unwrap();
+            let mut decoder = EventDecoder::new(network.clone(), 0.6).unwrap();
             let mut features = Vec::new();
             for part in events.chunks(chunk) {
                 decoder.push(&part, &mut features).unwrap();

@@ -10,27 +10,26 @@
 mod block;
 mod config;
 mod decoder;
-mod default_model;
 mod encoder;
 mod firing;
 mod inference;
-mod parameters;
 mod weights;
 
 pub use config::NetworkConfig;
-pub use decoder::Decoder;
-pub use default_model::default_model;
+pub use decoder::{Decoder, LOG_TIME_CONSTANTS, initial_log_time_constants};
 pub use encoder::{Encoder, SURROGATE, events};
 pub use firing::{ActivityCost, Firing};
 pub use inference::{EventDecoder, encode_events};
-pub use parameters::{Initial, Parameter, Parameters};
-pub use weights::{Model, load_model, load_weights, save_model};
+#[cfg(test)]
+pub(crate) use weights::tests::small;
+pub use weights::{Weights, save_model};
 
 use block::Block;
 use candle_core::{Device, Result, Tensor};
+use candle_nn::VarBuilder;
 
 /// Encoder and decoder with their weights.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Network {
     /// Features → membrane potentials.
     pub encoder: Encoder,
@@ -40,16 +39,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// Builds the network on weights by name, as listed by [`NetworkConfig::parameters`].
+    /// Builds the network on the weights of `vb`, with initial values where these are still to be made.
     ///
     /// # Errors
     /// If a weight is missing or of another shape.
-    pub fn new(config: &NetworkConfig, weights: &dyn Parameters) -> Result<Self> {
-        Ok(Self {
-            encoder: Encoder::new(config, weights)?,
-            decoder: Decoder::new(config, weights)?,
-            config: config.clone(),
-        })
+    pub fn new(config: &NetworkConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self { encoder: Encoder::new(config, vb)?, decoder: Decoder::new(config, vb)?, config: config.clone() })
     }
 
     /// Sizes of the layers.

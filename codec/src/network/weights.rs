@@ -2,79 +2,100 @@
 //! in the metadata.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::sync::Arc;
+use std::fmt::Display;
 
 use candle_core::{DType, Device, Tensor};
+use candle_nn::{VarBuilder, VarMap};
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use spiccato_neurons::seeded;
 
-use super::{Network, NetworkConfig};
-use crate::container::ModelId;
+use super::{LOG_TIME_CONSTANTS, Network, NetworkConfig, initial_log_time_constants};
 use crate::entropy::{Prior, TENSOR_PREFIX};
-use crate::events::{RangeCoder, Storage};
+use crate::error::ModelError;
 use crate::{Error, Result};
 
 /// Metadata key with the [`NetworkConfig`] as JSON.
 const CONFIG_KEY: &str = "spiccato.network";
 
-/// What a model file holds, with its identifier.
-#[derive(Clone)]
-pub struct Model {
-    /// The network.
-    pub network: Network,
-    /// The prior of its events for the range coder, if there is one.
-    pub prior: Option<Arc<Prior>>,
-    /// Identifier of the file.
-    pub id: ModelId,
-}
+/// Weights of a network by name, in single precision.
+#[derive(Debug, Clone, Default)]
+pub struct Weights(BTreeMap<String, Tensor>);
 
-impl Model {
-    /// The event method that needs this model, in files with this quality; none if the model has no prior.
-    pub fn range_coder(&self, quality: u16) -> Option<Box<dyn Storage>> {
-        let prior = self.prior.clone()?;
-        Some(Box::new(RangeCoder::new(prior, quality)))
+impl Weights {
+    /// The weights as the source of a network's parameters.
+    pub fn builder(&self) -> VarBuilder<'static> {
+        let tensors = self.0.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)
+    }
+
+    /// The weights that training begins with: random ones by seed.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the sizes are out of range.
+    pub fn initial(config: &NetworkConfig, seed: u64) -> Result<Self> {
+        config.check()?;
+        let mut variables = VarMap::new();
+        Network::new(config, &seeded(&variables, seed, DType::F32, &Device::Cpu))?;
+        let ramp = initial_log_time_constants(config.width);
+        variables.set_one(LOG_TIME_CONSTANTS, Tensor::new(ramp, &Device::Cpu)?)?;
+        let variables = variables.data().lock().map_err(|error| malformed(error.to_string()))?;
+        Ok(variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect())
+    }
+
+    /// A network with these weights.
+    ///
+    /// # Errors
+    /// If one is missing or of another shape.
+    pub fn network(&self, config: &NetworkConfig) -> Result<Network> {
+        Network::new(config, &self.builder()).map_err(|error| malformed(error).into())
+    }
+
+    /// Names and values, in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The weight of this name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// Numbers in all weights together.
+    pub fn count(&self) -> usize {
+        self.0.values().map(Tensor::elem_count).sum()
+    }
+
+    /// Reads the sizes of a network and its weights from the content of a model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is no model file.
+    pub fn from_file(file: &[u8]) -> Result<(NetworkConfig, Self)> {
+        let (_, metadata) = SafeTensors::read_metadata(file).map_err(malformed)?;
+        let config = metadata.metadata().as_ref().and_then(|m| m.get(CONFIG_KEY));
+        let config = config.ok_or_else(|| malformed(format!("its metadata has no {CONFIG_KEY}")))?;
+        let config: NetworkConfig = serde_json::from_str(config).map_err(malformed)?;
+        config.check().map_err(malformed)?;
+        let tensors = SafeTensors::deserialize(file).map_err(malformed)?;
+        let network = tensors.iter().filter(|(name, _)| !name.starts_with(TENSOR_PREFIX));
+        let weights = network.map(|(name, view)| Ok((name.to_owned(), tensor_from_half(name, &view)?)));
+        Ok((config, weights.collect::<Result<_>>()?))
     }
 }
 
-fn malformed(what: impl fmt::Display) -> Error {
-    Error::Malformed(format!("not a Spiccato model: {what}"))
+impl FromIterator<(String, Tensor)> for Weights {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(weights: I) -> Self {
+        Self(weights.into_iter().collect())
+    }
 }
 
-/// Reads a model from the content of its file.
-///
-/// # Errors
-/// If it is no model file, or one for another version of the network.
-pub fn load_model(file: &[u8]) -> Result<Model> {
-    let (config, weights) = load_weights(file)?;
-    let prior = Prior::from_safetensors(&SafeTensors::deserialize(file).map_err(malformed)?)?;
-    if let Some(prior) = prior.as_ref().filter(|prior| usize::from(prior.neurons()) != config.neurons) {
-        return Err(malformed(format!("{} neurons, but a prior for {}", config.neurons, prior.neurons())));
-    }
-    Ok(Model { network: Network::new(&config, &weights)?, prior: prior.map(Arc::new), id: ModelId::of_weights(file) })
-}
-
-/// Reads the network's sizes and weights, by name and in single precision, from the content of a model file.
-///
-/// # Errors
-/// If it is no model file.
-pub fn load_weights(file: &[u8]) -> Result<(NetworkConfig, BTreeMap<String, Tensor>)> {
-    let (_, metadata) = SafeTensors::read_metadata(file).map_err(malformed)?;
-    let config = metadata.metadata().as_ref().and_then(|m| m.get(CONFIG_KEY));
-    let config = config.ok_or_else(|| malformed(format!("its metadata has no {CONFIG_KEY}")))?;
-    let config: NetworkConfig = serde_json::from_str(config).map_err(malformed)?;
-    config.check().map_err(malformed)?;
-    let mut weights = BTreeMap::new();
-    let tensors = SafeTensors::deserialize(file).map_err(malformed)?;
-    for (name, view) in tensors.iter().filter(|(name, _)| !name.starts_with(TENSOR_PREFIX)) {
-        weights.insert(name.to_owned(), tensor_from_half(name, &view)?);
-    }
-    Ok((config, weights))
+fn malformed(what: impl Display) -> ModelError {
+    ModelError::Malformed(what.to_string())
 }
 
 fn tensor_from_half(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
     if view.dtype() != Dtype::F16 {
-        return Err(malformed(format!("weight {name} is {:?}, not half precision", view.dtype())));
+        return Err(malformed(format!("weight {name} is {:?}, not half precision", view.dtype())).into());
     }
     let halves = view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32());
     Ok(Tensor::from_vec(halves.collect::<Vec<f32>>(), view.shape(), &Device::Cpu)?)
@@ -83,21 +104,19 @@ fn tensor_from_half(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
 /// The content of a model file with these weights, rounded to half precision, and this prior.
 ///
 /// # Errors
-/// If a weight can't be converted or is beyond the range of half precision.
-pub fn save_model(
-    config: &NetworkConfig,
-    weights: &BTreeMap<String, Tensor>,
-    prior: Option<&Prior>,
-) -> Result<Vec<u8>> {
+/// [`Error::Model`] if a weight can't be converted or is beyond the range of half precision.
+pub fn save_model(config: &NetworkConfig, weights: &Weights, prior: Option<&Prior>) -> Result<Vec<u8>> {
     let mut tensors = prior.map(Prior::tensors).unwrap_or_default();
-    for (name, tensor) in weights {
+    for (name, tensor) in weights.iter() {
         let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let rounded: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
         if let Some(bad) = rounded.iter().find(|v| !v.is_finite()) {
-            return Err(Error::Limit(format!("weight {name} holds {bad}, which half precision can't store")));
+            return Err(
+                ModelError::Limit(format!("weight {name} holds {bad}, which half precision can't store")).into()
+            );
         }
         let bytes: Vec<u8> = rounded.into_iter().flat_map(f16::to_le_bytes).collect();
-        tensors.push((name.clone(), Dtype::F16, tensor.dims().to_vec(), bytes));
+        tensors.push((name.to_owned(), Dtype::F16, tensor.dims().to_vec(), bytes));
     }
     let views = tensors
         .iter()
@@ -107,77 +126,58 @@ pub fn save_model(
         .collect::<Result<Vec<_>>>()?;
     let config = serde_json::to_string(config).map_err(malformed)?;
     let metadata = HashMap::from([(CONFIG_KEY.to_owned(), config)]);
-    safetensors::serialize(views, Some(metadata)).map_err(malformed)
+    safetensors::serialize(views, Some(metadata)).map_err(|error| Error::from(malformed(error)))
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::entropy::test_prior;
-    use crate::events::RANGE_CODER_ID;
-    use crate::network::{Initial, quality_features};
+    use crate::network::quality_features;
 
-    pub(in crate::network) fn small() -> (NetworkConfig, BTreeMap<String, Tensor>) {
+    /// A network of a few neurons.
+    pub(crate) fn small() -> (NetworkConfig, Weights) {
         let config =
             NetworkConfig { bands: 6, neurons: 5, width: 8, hidden: 12, taps: 3, dilations: vec![1, 2], knots: 3 };
-        let weights = config.parameters().into_iter().enumerate().map(|(i, p)| {
-            let count = p.shape.iter().product::<usize>();
-            let values = match p.initial {
-                Initial::Constant(c) => vec![c; count],
-                Initial::Values(v) => v,
-                Initial::Uniform(bound) => {
-                    (0..count).map(|j| (bound * ((i * 31 + j * 17) as f64).sin()) as f32).collect()
-                }
-            };
-            (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
-        });
-        (config.clone(), weights.collect())
+        let weights = Weights::initial(&config, 1).unwrap();
+        (config, weights)
+    }
+
+    #[test]
+    fn initial_weights_have_their_names_shapes_and_scales() {
+        let config = NetworkConfig::default();
+        let weights = Weights::initial(&config, 3).unwrap();
+        let values = |name: &str| weights.get(name).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(2 * weights.count() < 8 << 20, "{} weights are more than 8 MiB of half floats", weights.count());
+        assert_eq!(weights.get("encoder.block2.up.weight").unwrap().dims(), [256, 512]);
+        assert!(values("encoder.potential.bias").iter().all(|&bias| bias == -1.0));
+        let largest = values("decoder.block0.down.weight").iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        let bound = 0.3 / 512f32.sqrt();
+        assert!(largest <= bound && largest > 0.99 * bound, "{largest}");
+        let time_constants = values(LOG_TIME_CONSTANTS);
+        assert_eq!((time_constants[0], time_constants[255]), (0.0, 200f32.ln()));
     }
 
     #[test]
     fn a_saved_model_is_the_network_up_to_half_precision() {
         let (config, weights) = small();
         let file = save_model(&config, &weights, None).unwrap();
-        let model = load_model(&file).unwrap();
-        assert_eq!(model.network.config(), &config);
         assert_eq!(file, save_model(&config, &weights, None).unwrap(), "the same weights give the same file");
-        let original = Network::new(&config, &weights).unwrap();
+        let (read, halves) = Weights::from_file(&file).unwrap();
+        assert_eq!((&read, halves.count()), (&config, weights.count()));
         let x = Tensor::from_vec((0..60).map(|i| (i as f32).sin()).collect(), (1, 10, 6), &Device::Cpu).unwrap();
         let quality = quality_features(&[0.4], 3).unwrap();
-        let run = |network: &Network| network.encoder.forward(&x, &quality).unwrap().flatten_all().unwrap();
-        let difference = (run(&original) - run(&model.network)).unwrap().abs().unwrap().max_all().unwrap();
+        let run = |weights: &Weights| {
+            let network = weights.network(&config).unwrap();
+            network.encoder.forward(&x, &quality).unwrap().flatten_all().unwrap()
+        };
+        let difference = (run(&weights) - run(&halves)).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 5e-3);
-    }
-
-    #[test]
-    fn damaged_and_foreign_files_are_refused() {
-        let (config, mut weights) = small();
-        assert!(load_model(b"not a model").is_err());
-        let file = save_model(&config, &weights, None).unwrap();
-        assert!(load_model(&file[..file.len() / 2]).is_err());
-        weights.remove("encoder.norm.gain");
-        let message = load_model(&save_model(&config, &weights, None).unwrap()).err().unwrap().to_string();
-        assert!(message.contains("encoder.norm.gain is missing"), "{message}");
-    }
-
-    #[test]
-    fn a_prior_is_saved_with_the_network() {
-        let (config, weights) = small();
-        let prior = Prior::new(test_prior::any(5, 3, 2, 1)).unwrap();
-        let model = load_model(&save_model(&config, &weights, Some(&prior)).unwrap()).unwrap();
-        assert_eq!(model.prior.as_deref(), Some(&prior));
-        assert_eq!(model.range_coder(7).unwrap().id(), RANGE_CODER_ID);
-        let without = load_model(&save_model(&config, &weights, None).unwrap()).unwrap();
-        assert!(without.prior.is_none() && without.range_coder(7).is_none());
-        let other = Prior::new(test_prior::any(6, 3, 2, 1)).unwrap();
-        let message = load_model(&save_model(&config, &weights, Some(&other)).unwrap()).err().unwrap().to_string();
-        assert!(message.contains("5 neurons, but a prior for 6"), "{message}");
     }
 
     #[test]
     fn pieces_of_the_decoder_are_the_whole() {
         let (config, weights) = small();
-        let decoder = Network::new(&config, &weights).unwrap().decoder;
+        let decoder = weights.network(&config).unwrap().decoder;
         let bits: Vec<f32> = (0..40 * 5).map(|i| f32::from(i * i % 7 == 1)).collect();
         let events = Tensor::from_vec(bits, (1, 40, 5), &Device::Cpu).unwrap();
         let quality = quality_features(&[0.7], 3).unwrap();

@@ -1,32 +1,62 @@
 //! First pass over the input: band magnitudes of the mid, stereo parameters, and the gain.
 
 use super::spool::{Spool, SpoolWriter};
-use super::{Progress, Stage};
-use crate::audio_file::{AudioInput, Resampler, Surround, Tag};
 use crate::container::{SIDE_SLOT_FRAMES, SideParameters};
-use crate::signal::{Analyzer, Loudness, Polarity, SAMPLE_RATE, StereoAnalyzer, StereoSlot, frame_count};
+use crate::format::{Format, Samples};
+use crate::signal::{
+    Analyzer, Loudness, Polarity, Resampler, SAMPLE_RATE, StereoAnalyzer, StereoFrames, StereoSlot, frame_count,
+};
 use crate::{Error, Result};
 
-/// A file in the form that it is encoded from.
-pub(super) struct Analysed {
-    pub(super) sample_rate: u32,
-    pub(super) channels: u8,
-    pub(super) sample_count: u64,
-    pub(super) tags: Vec<Tag>,
-    pub(super) right_inverted: bool,
+/// Samples that are gathered before they are worked on.
+const BLOCK: usize = 1 << 14;
+
+/// The largest magnitude a sample may have, full scale being 1. Beyond this a sample is damage, and its square would upset the
+/// analysis.
+const MAX_MAGNITUDE: f32 = 1e6;
+
+/// Audio in the form that it is encoded from.
+#[derive(Debug)]
+pub(crate) struct Analysis {
+    pub(crate) format: Format,
+    /// Samples per channel.
+    pub(crate) sample_count: u64,
+    pub(crate) right_inverted: bool,
     /// Gain that brings the mid to the level that the network is trained for.
-    pub(super) gain: f32,
+    pub(crate) gain: f32,
     /// Whether every sample of the mid is zero.
-    pub(super) silent: bool,
+    pub(crate) silent: bool,
     /// Magnitudes of the mid before that gain.
-    pub(super) magnitudes: Spool,
+    pub(crate) magnitudes: Spool,
     /// What the channels differ in; empty for mono.
     slots: Vec<StereoSlot>,
 }
 
-impl Analysed {
+impl Analysis {
+    /// Takes all of `samples`.
+    pub(crate) fn new<I>(samples: I, format: Format) -> Result<Self>
+    where
+        I: IntoIterator<Item: Samples>,
+    {
+        let mut analyser = Analyser::new(format)?;
+        let mut block = Vec::new();
+        for piece in samples {
+            piece.append_to(&mut block)?;
+            if block.len() >= BLOCK {
+                analyser.push(&mut block)?;
+            }
+        }
+        analyser.push(&mut block)?;
+        if !block.is_empty() {
+            let (count, channels) =
+                (analyser.frames * u64::from(format.channels) + block.len() as u64, format.channels);
+            return Err(Error::usage(format!("{count} samples are no whole number of frames of {channels} channels")));
+        }
+        analyser.finish()
+    }
+
     /// Side parameters of a chunk of `frames` frames, if its channels differ.
-    pub(super) fn side(&self, first_frame: u64, frames: u32) -> Result<Option<SideParameters>> {
+    pub(crate) fn side(&self, first_frame: u64, frames: u32) -> Result<Option<SideParameters>> {
         let from = (first_frame / u64::from(SIDE_SLOT_FRAMES)) as usize;
         let slots = self.slots.iter().skip(from).take(SideParameters::slots_of(frames) as usize);
         if slots.clone().all(StereoSlot::is_mono) {
@@ -36,148 +66,203 @@ impl Analysed {
     }
 }
 
-/// Reads all of `input`; twice if its channels turn out to be out of phase.
-pub(super) fn analyse(input: &AudioInput, surround: Surround, progress: &mut Progress<'_>) -> Result<Analysed> {
-    let (file, polarity) = analyse_as(input, surround, false, progress)?;
-    if polarity.is_inverted() {
-        return Ok(analyse_as(input, surround, true, progress)?.0);
-    }
-    Ok(file)
+/// An analysis under way.
+struct Analyser {
+    format: Format,
+    resampler: Resampler,
+    signal: Signal,
+    /// Samples per channel so far, and of them at the internal rate.
+    frames: u64,
+    internal: u64,
+    resampled: Vec<f32>,
 }
 
-fn analyse_as(
-    input: &AudioInput,
-    surround: Surround,
-    right_inverted: bool,
-    progress: &mut Progress<'_>,
-) -> Result<(Analysed, Polarity)> {
-    let mut reader = input.reader(surround)?;
-    let spec = reader.spec().clone();
-    let mut resampler = Resampler::new(spec.sample_rate, SAMPLE_RATE, spec.channels)?;
-    let mut signal = match spec.channels {
-        1 => Signal::Mono(Box::new(Analyzer::new())),
-        _ => Signal::Stereo(Box::new(Stereo::new(right_inverted))),
-    };
-    let mut found = Found::default();
-    let mut spool = SpoolWriter::new();
-    let mut samples = Vec::new();
-    while let Some(block) = reader.next_block()? {
-        resampler.push(block, &mut samples)?;
-        signal.push(&samples, &mut found);
-        samples.clear();
-        found.spool(&mut spool)?;
-        if let Some(declared) = spec.declared_frames {
-            progress(Stage::Analysis, reader.frames() as f64 / declared.max(1) as f64);
+impl Analyser {
+    fn new(format: Format) -> Result<Self> {
+        format.check()?;
+        let signal = match format.channels {
+            1 => Signal::Mono(Box::new((Analyzer::new(), Mid::new(), Vec::new()))),
+            _ => Signal::Stereo(Box::new(Stereo::new())),
+        };
+        let resampler = Resampler::new(format.rate, SAMPLE_RATE, format.channels.into())?;
+        Ok(Self { format, resampler, signal, frames: 0, internal: 0, resampled: Vec::new() })
+    }
+
+    /// Takes the whole frames of `block` and leaves the rest of it.
+    fn push(&mut self, block: &mut Vec<f32>) -> Result<()> {
+        let channels = usize::from(self.format.channels);
+        let whole = block.len() - block.len() % channels;
+        if let Some(place) = block[..whole].iter().position(|sample| sample.is_nan() || sample.abs() > MAX_MAGNITUDE) {
+            let (sample, frame) = (block[place], self.frames + (place / channels) as u64);
+            return Err(Error::usage(format!("the sample at frame {frame} is {sample}: full scale is from -1 to 1")));
         }
+        self.frames += (whole / channels) as u64;
+        self.resampler.push(&block[..whole], &mut self.resampled)?;
+        block.drain(..whole);
+        self.internal += (self.resampled.len() / usize::from(self.format.channels)) as u64;
+        self.signal.push(&self.resampled)?;
+        self.resampled.clear();
+        Ok(())
     }
-    resampler.finish(&mut samples)?;
-    signal.push(&samples, &mut found);
-    let polarity = signal.finish(&mut found);
-    found.spool(&mut spool)?;
-    let (magnitudes, sample_count) = (spool.finish()?, reader.frames());
-    if sample_count == 0 {
-        return Err(Error::Malformed(format!("{}: the file holds no samples", input.name().display())));
+
+    fn finish(mut self) -> Result<Analysis> {
+        if self.frames == 0 {
+            return Err(Error::usage("there are no samples to encode"));
+        }
+        self.resampler.finish(&mut self.resampled)?;
+        self.internal += (self.resampled.len() / usize::from(self.format.channels)) as u64;
+        self.signal.push(&self.resampled)?;
+        let (mid, slots, right_inverted) = self.signal.finish()?;
+        let magnitudes = mid.spool.finish()?;
+        debug_assert_eq!(magnitudes.frames(), frame_count(self.internal));
+        Ok(Analysis {
+            format: self.format,
+            sample_count: self.frames,
+            right_inverted,
+            gain: mid.loudness.gain(),
+            silent: !mid.sounds,
+            magnitudes,
+            slots,
+        })
     }
-    debug_assert_eq!(magnitudes.frames(), frame_count(found.samples));
-    let file = Analysed {
-        sample_rate: spec.sample_rate,
-        channels: spec.channels as u8,
-        sample_count,
-        tags: spec.tags,
-        right_inverted,
-        gain: found.loudness.gain(),
-        silent: !found.sounds,
-        magnitudes,
-        slots: found.slots,
-    };
-    Ok((file, polarity))
 }
 
-/// What the analysis finds.
-#[derive(Default)]
-struct Found {
-    /// Samples per channel at the internal rate.
-    samples: u64,
+/// What is found of one mid: the only channel, the mean of two, or half of their difference.
+struct Mid {
     loudness: Loudness,
     sounds: bool,
-    magnitudes: Vec<f32>,
-    slots: Vec<StereoSlot>,
+    spool: SpoolWriter,
 }
 
-impl Found {
-    fn spool(&mut self, spool: &mut SpoolWriter) -> Result<()> {
-        self.sounds |= self.magnitudes.iter().any(|&magnitude| magnitude > 0.0);
-        spool.push(&self.magnitudes)?;
-        self.magnitudes.clear();
+impl Mid {
+    fn new() -> Self {
+        Self { loudness: Loudness::default(), sounds: false, spool: SpoolWriter::new() }
+    }
+
+    /// Moves the magnitudes to the spool.
+    fn spool(&mut self, magnitudes: &mut Vec<f32>) -> Result<()> {
+        self.sounds |= magnitudes.iter().any(|&magnitude| magnitude > 0.0);
+        self.spool.push(magnitudes)?;
+        magnitudes.clear();
         Ok(())
     }
 }
 
 enum Signal {
-    Mono(Box<Analyzer>),
+    Mono(Box<(Analyzer, Mid, Vec<f32>)>),
     Stereo(Box<Stereo>),
 }
 
+impl Signal {
+    /// Takes interleaved samples at the internal rate.
+    fn push(&mut self, samples: &[f32]) -> Result<()> {
+        match self {
+            Self::Mono(mono) => {
+                let (analyzer, mid, magnitudes) = &mut **mono;
+                mid.loudness.push(samples);
+                analyzer.push(samples, magnitudes);
+                mid.spool(magnitudes)
+            }
+            Self::Stereo(stereo) => stereo.push(samples),
+        }
+    }
+
+    /// The mid that is to be coded, the parameters of its side, and whether the right channel is inverted for it.
+    fn finish(self) -> Result<(Mid, Vec<StereoSlot>, bool)> {
+        match self {
+            Self::Mono(mono) => {
+                let (analyzer, mut mid, mut magnitudes) = *mono;
+                analyzer.finish(&mut magnitudes);
+                mid.spool(&mut magnitudes)?;
+                Ok((mid, Vec::new(), false))
+            }
+            Self::Stereo(stereo) => stereo.finish(),
+        }
+    }
+}
+
+/// Two channels, analysed as they are and with the right one inverted, until it is known which of the two has more of the sound
+/// in its mid.
 struct Stereo {
     analyzer: StereoAnalyzer,
     polarity: Polarity,
-    /// Gain of the right channel, 1 or −1.
-    right: f32,
+    mids: [Mid; 2],
+    frames: [StereoFrames; 2],
     channels: [Vec<f32>; 2],
-    mid: Vec<f32>,
-}
-
-impl Signal {
-    /// Takes interleaved samples.
-    fn push(&mut self, samples: &[f32], found: &mut Found) {
-        match self {
-            Signal::Mono(analyzer) => {
-                found.samples += samples.len() as u64;
-                found.loudness.push(samples);
-                analyzer.push(samples, &mut found.magnitudes);
-            }
-            Signal::Stereo(stereo) => stereo.push(samples, found),
-        }
-    }
-
-    fn finish(self, found: &mut Found) -> Polarity {
-        match self {
-            Signal::Mono(analyzer) => {
-                analyzer.finish(&mut found.magnitudes);
-                Polarity::default()
-            }
-            Signal::Stereo(stereo) => {
-                stereo.analyzer.finish(&mut found.magnitudes, &mut found.slots);
-                stereo.polarity
-            }
-        }
-    }
+    mixed: Vec<f32>,
 }
 
 impl Stereo {
-    fn new(right_inverted: bool) -> Self {
+    fn new() -> Self {
         Self {
             analyzer: StereoAnalyzer::new(),
             polarity: Polarity::default(),
-            right: if right_inverted { -1.0 } else { 1.0 },
-            channels: [Vec::new(), Vec::new()],
-            mid: Vec::new(),
+            mids: [Mid::new(), Mid::new()],
+            frames: Default::default(),
+            channels: Default::default(),
+            mixed: Vec::new(),
         }
     }
 
-    fn push(&mut self, samples: &[f32], found: &mut Found) {
+    fn push(&mut self, samples: &[f32]) -> Result<()> {
         let [left, right] = &mut self.channels;
         left.clear();
         right.clear();
-        self.mid.clear();
         for frame in samples.as_chunks::<2>().0 {
             left.push(frame[0]);
-            right.push(self.right * frame[1]);
+            right.push(frame[1]);
         }
-        self.mid.extend(left.iter().zip(right.iter()).map(|(l, r)| 0.5 * (l + r)));
-        found.samples += self.mid.len() as u64;
-        found.loudness.push(&self.mid);
+        for (mid, sign) in self.mids.iter_mut().zip([1.0, -1.0]) {
+            self.mixed.clear();
+            self.mixed.extend(left.iter().zip(&*right).map(|(l, r)| 0.5 * (l + sign * r)));
+            mid.loudness.push(&self.mixed);
+        }
         self.polarity.push(left, right);
-        self.analyzer.push(left, right, &mut found.magnitudes, &mut found.slots);
+        self.analyzer.push(left, right, &mut self.frames);
+        self.spool()
+    }
+
+    fn spool(&mut self) -> Result<()> {
+        let pairs = self.mids.iter_mut().zip(&mut self.frames);
+        pairs.into_iter().try_for_each(|(mid, frames)| mid.spool(&mut frames.magnitudes))
+    }
+
+    fn finish(mut self) -> Result<(Mid, Vec<StereoSlot>, bool)> {
+        std::mem::take(&mut self.analyzer).finish(&mut self.frames);
+        self.spool()?;
+        let (inverted, [plain, other], [frames, swapped]) = (self.polarity.is_inverted(), self.mids, self.frames);
+        Ok(if inverted { (other, swapped.slots, true) } else { (plain, frames.slots, false) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONO: Format = Format { rate: 24_000, channels: 1 };
+
+    #[test]
+    fn samples_may_come_in_any_pieces() {
+        let samples: Vec<f32> = (0..40_000).map(|i| (i as f32 * 0.01).sin()).collect();
+        let format = Format { rate: 44_100, channels: 2 };
+        let magnitudes = |mut analysis: Analysis| analysis.magnitudes.read(0..analysis.magnitudes.frames()).unwrap();
+        let whole = magnitudes(Analysis::new(&samples, format).unwrap());
+        for length in [1, 3, 1000, 17_000, 40_000] {
+            assert_eq!(magnitudes(Analysis::new(samples.chunks(length), format).unwrap()), whole, "{length}");
+        }
+        let blocks = samples.chunks(999).map(|block| Ok::<_, Error>(block.to_vec()));
+        assert_eq!(magnitudes(Analysis::new(blocks, format).unwrap()), whole);
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_is_named() {
+        let refusal = |samples: &[f32], format| Analysis::new(samples, format).unwrap_err().to_string();
+        assert!(refusal(&[], MONO).contains("no samples"));
+        assert!(refusal(&[0.0; 3], Format { channels: 2, ..MONO }).contains("3 samples are no whole number"));
+        assert!(refusal(&[0.0, f32::NAN], MONO).contains("frame 1 is NaN"));
+        assert!(refusal(&[0.0; 2], Format { channels: 3, ..MONO }).contains("not 3"));
+        assert!(refusal(&[0.0; 2], Format { rate: 7_999, ..MONO }).contains("7999"));
+        let failing = [Ok(vec![0.0]), Err(Error::usage("the source failed"))];
+        assert!(Analysis::new(failing, MONO).unwrap_err().to_string().contains("the source failed"));
     }
 }

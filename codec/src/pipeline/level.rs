@@ -4,14 +4,12 @@
 
 use rayon::prelude::*;
 
-use super::analysis::Analysed;
-use super::compress::for_each_chunk;
-use super::rate::quality_of;
+use super::{Analysis, for_each_chunk};
 use crate::Result;
 use crate::container::Header;
 use crate::events::EventMatrix;
-use crate::network::{EventDecoder, Firing, Model};
-use crate::signal::{BANDS, BandLayout, HOP, Synthesizer, analyze, magnitudes};
+use crate::network::{EventDecoder, Firing, Network};
+use crate::signal::{BANDS, BandLayout, HOP, Renderer, analyze};
 
 /// Chunks that are listened to, spread evenly over the file: all of a file of up to a minute.
 const CHUNKS: u32 = 6;
@@ -20,17 +18,17 @@ const CHUNKS: u32 = 6;
 const MAX_CORRECTION_DB: f64 = 6.0;
 
 /// The gain in dB that brings the decoded signal to the level of the original.
-pub(super) fn correction_db(file: &mut Analysed, model: &Model, header: &Header, firing: Firing) -> Result<f64> {
+pub(crate) fn correction_db(file: &mut Analysis, network: &Network, header: &Header, firing: Firing) -> Result<f64> {
     let total = header.chunks();
     let count = total.min(CHUNKS);
     let chunks: Vec<u32> = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
     let mut events = Vec::with_capacity(chunks.len());
-    for_each_chunk(file, model, header, firing, &chunks, |_, matrix, _| {
+    for_each_chunk(file, network, header, firing, &chunks, |_, matrix, _| {
         events.push(matrix);
         Ok(())
     })?;
     let decoded: Vec<f64> =
-        events.par_iter().map(|events| decoded_power(events, model, header, file.gain)).collect::<Result<_>>()?;
+        events.par_iter().map(|events| decoded_power(events, network, header, file.gain)).collect::<Result<_>>()?;
     let mut original = 0.0;
     for &chunk in &chunks {
         let start = u64::from(chunk) * u64::from(header.chunk_frames);
@@ -44,19 +42,15 @@ pub(super) fn correction_db(file: &mut Analysed, model: &Model, header: &Header,
 }
 
 /// Power of a chunk as the decoder renders it from rest.
-fn decoded_power(events: &EventMatrix, model: &Model, header: &Header, gain: f32) -> Result<f64> {
-    let mut decoder = EventDecoder::new(&model.network, quality_of(header.quality))?;
+fn decoded_power(events: &EventMatrix, network: &Network, header: &Header, gain: f32) -> Result<f64> {
+    let mut decoder = EventDecoder::new(network.clone(), header.quality.fraction())?;
     let mut features = Vec::new();
     decoder.push(events, &mut features)?;
     decoder.finish(&mut features)?;
-    let mut bands = Vec::with_capacity(features.len());
-    magnitudes(&features, gain, &mut bands);
-    let mut synthesizer = Synthesizer::mono();
+    let mut renderer = Renderer::new(gain, 1);
     let mut samples = [Vec::new()];
-    for frame in bands.as_chunks::<BANDS>().0 {
-        synthesizer.push(frame, &mut samples);
-    }
-    synthesizer.finish(u64::from(events.frames().saturating_sub(1)) * HOP as u64, &mut samples)?;
+    renderer.push(&features, &mut samples);
+    renderer.finish(u64::from(events.frames().saturating_sub(1)) * HOP as u64, &mut samples)?;
     Ok(power(&analyze(&samples[0])))
 }
 

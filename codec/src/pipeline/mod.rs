@@ -1,34 +1,13 @@
-//! Whole files: audio to `.spic` and back, in memory that does not grow with their length.
+//! The steps between samples and files, in memory that does not grow with their length. [`Encoder`](crate::Encoder) and
+//! [`EventSource`](crate::EventSource) put them in a row.
 
 mod analysis;
-mod compress;
-mod decompress;
-mod events;
+mod chunks;
 mod level;
 mod rate;
 mod spool;
 
-pub use compress::{CompressReport, CompressSettings, compress};
-pub use decompress::{DecodedAudio, decompress};
-pub use events::EventSource;
-pub use rate::RateTarget;
-
-/// Frames in a chunk: 10.24 seconds, twenty slots of stereo parameters. On the validation recordings at 3 kbit/s, chunks
-/// cost 0.9 % against one long chunk, and the container takes 112 bytes a minute; with 384 frames it was 1.1 % and 148.
-pub const CHUNK_FRAMES: u16 = 640;
-
-/// What a pipeline is busy with, for a progress display: stage and the share of it that is done, 0 to 1.
-pub type Progress<'a> = dyn FnMut(Stage, f64) + 'a;
-
-/// Stages of a pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Reading and analysing the input.
-    Analysis,
-    /// Finding the quality that gives the asked bitrate.
-    RateSearch,
-    /// Writing the events.
-    Encoding,
-    /// Decoding events and rebuilding the sound.
-    Decoding,
-}
+pub(crate) use analysis::Analysis;
+pub(crate) use chunks::for_each_chunk;
+pub(crate) use level::correction_db;
+pub(crate) use rate::{Setting, TRIALS, search};

@@ -1,67 +1,44 @@
 //! Finding the quality that gives a bitrate.
 
-use crate::Result;
-
-/// What the user asks for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RateTarget {
-    /// Kilobits per second of the whole file.
-    Bitrate(f64),
-    /// The network's quality, 0 to 1.
-    Quality(f64),
-}
-
-/// Steps of the stored quality.
-const STEPS: f64 = 65535.0;
+use crate::{Quality, Result};
 
 /// A rate within this share of the asked one is near enough.
 const TOLERANCE: f64 = 0.01;
 
 /// Trials at most.
-pub(super) const TRIALS: usize = 9;
+pub(crate) const TRIALS: usize = 9;
 
 /// How much the membrane potentials are raised at most, to fire more neurons than the highest quality does by itself.
 const MAX_EXCITATION: f64 = 1.0;
 
-/// How the encoder is set: steps 0 to 65535 are the stored quality; those beyond excite the neurons at full quality,
-/// which only the encoder has to know.
+/// How the encoder is set: steps 0 to 65535 are qualities; those beyond excite the neurons at full quality, which only
+/// the encoder has to know.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Setting {
-    pub(super) quality: u16,
-    pub(super) excitation: f32,
+pub(crate) struct Setting {
+    pub(crate) quality: Quality,
+    pub(crate) excitation: f32,
 }
+
+/// The step of the highest quality.
+const HIGHEST_QUALITY: u32 = u16::MAX as u32;
 
 /// The last step.
-const LAST_STEP: u32 = 2 * u16::MAX as u32;
+const LAST_STEP: u32 = 2 * HIGHEST_QUALITY;
 
 impl Setting {
-    pub(super) fn of_step(step: u32) -> Self {
-        let beyond = step.saturating_sub(u16::MAX.into());
+    pub(crate) fn of_step(step: u32) -> Self {
+        let beyond = step.saturating_sub(HIGHEST_QUALITY);
         Self {
-            quality: step.min(u16::MAX.into()) as u16,
-            excitation: (f64::from(beyond) / STEPS * MAX_EXCITATION) as f32,
+            quality: Quality::from_stored(step.min(HIGHEST_QUALITY) as u16),
+            excitation: (f64::from(beyond) / f64::from(HIGHEST_QUALITY) * MAX_EXCITATION) as f32,
         }
     }
-
-    pub(super) fn of_quality(quality: f64) -> Self {
-        Self { quality: quantise(quality), excitation: 0.0 }
-    }
-}
-
-/// Stored form of a quality between 0 and 1.
-fn quantise(quality: f64) -> u16 {
-    (quality.clamp(0.0, 1.0) * STEPS).round() as u16
-}
-
-/// Quality from its stored form.
-pub(super) fn quality_of(stored: u16) -> f32 {
-    (f64::from(stored) / STEPS) as f32
 }
 
 /// Searches the step for which `bytes` comes nearest to `target`, by regula falsi on the logarithm of the size, which is
 /// nearly linear in the step. `bytes` should grow with the step. Gives one of the ends if the
 /// target is beyond it.
-pub(super) fn search(target: f64, mut bytes: impl FnMut(u32) -> Result<f64>) -> Result<u32> {
+pub(crate) fn search(target: f64, mut bytes: impl FnMut(u32) -> Result<f64>) -> Result<u32> {
     let goal = target.max(1.0).ln();
     let mut error = |step: u32| Ok::<f64, crate::Error>(bytes(step)?.max(1.0).ln() - goal);
     let mut best = (f64::INFINITY, 0);
@@ -140,15 +117,8 @@ mod tests {
 
     #[test]
     fn steps_are_qualities_and_then_excitations() {
-        assert_eq!(Setting::of_step(0), Setting { quality: 0, excitation: 0.0 });
-        assert_eq!(Setting::of_step(65535), Setting { quality: 65535, excitation: 0.0 });
-        assert_eq!(Setting::of_step(LAST_STEP), Setting { quality: 65535, excitation: 1.0 });
-    }
-
-    #[test]
-    fn stored_quality_comes_back() {
-        assert_eq!(quality_of(quantise(0.0)), 0.0);
-        assert_eq!(quality_of(quantise(1.0)), 1.0);
-        assert!((quality_of(quantise(0.37)) - 0.37).abs() < 1e-5);
+        assert_eq!(Setting::of_step(0), Setting { quality: Quality::LOWEST, excitation: 0.0 });
+        assert_eq!(Setting::of_step(65535), Setting { quality: Quality::HIGHEST, excitation: 0.0 });
+        assert_eq!(Setting::of_step(LAST_STEP), Setting { quality: Quality::HIGHEST, excitation: 1.0 });
     }
 }

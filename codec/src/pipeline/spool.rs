@@ -45,18 +45,19 @@ impl SpoolWriter {
 }
 
 /// Frames to be read in any order.
-pub(super) struct Spool {
+#[derive(Debug)]
+pub(crate) struct Spool {
     file: SpooledTempFile,
     frames: u64,
 }
 
 impl Spool {
-    pub(super) fn frames(&self) -> u64 {
+    pub(crate) fn frames(&self) -> u64 {
         self.frames
     }
 
     /// Magnitudes (frames × bands) of a range of frames.
-    pub(super) fn read(&mut self, range: Range<u64>) -> Result<Vec<f32>> {
+    pub(crate) fn read(&mut self, range: Range<u64>) -> Result<Vec<f32>> {
         self.file.seek(SeekFrom::Start(range.start * FRAME_BYTES)).map_err(io_error)?;
         let mut bytes = vec![0; ((range.end - range.start) * FRAME_BYTES) as usize];
         self.file.read_exact(&mut bytes).map_err(io_error)?;

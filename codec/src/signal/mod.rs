@@ -8,11 +8,14 @@ pub mod analysis;
 pub mod bands;
 pub mod features;
 mod frames;
+mod limiter;
 pub mod loudness;
 mod noise;
 mod overlap;
 mod phase;
 mod reconstruction;
+mod rendering;
+mod resample;
 mod side;
 pub mod stereo;
 pub mod synthesis;
@@ -21,8 +24,11 @@ mod transform;
 pub use analysis::{Analyzer, analyze};
 pub use bands::BandLayout;
 pub use features::{FLOOR, TARGET_RMS, log_features, magnitudes};
+pub use limiter::Limiter;
 pub use loudness::Loudness;
-pub use stereo::{Polarity, SLOT_FRAMES, STEREO_BANDS, StereoAnalyzer, StereoSlot};
+pub use rendering::Renderer;
+pub use resample::{Resampler, resampled_length};
+pub use stereo::{Polarity, SLOT_FRAMES, STEREO_BANDS, StereoAnalyzer, StereoFrames, StereoSlot};
 pub use synthesis::Synthesizer;
 
 /// Samples per second of everything in this module.

@@ -53,14 +53,14 @@ impl StereoSlot {
     /// The slot with the indices that [`to_indices`](Self::to_indices) gave.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if an index is out of range.
+    /// [`Error::Format`] if an index is out of range.
     pub fn from_indices(indices: &[u8; 2 * STEREO_BANDS]) -> Result<Self> {
         let mut slot = Self::MONO;
         for (band, &index) in indices.iter().enumerate() {
             let (name, end) = if band < STEREO_BANDS { ("prediction", PREDICTIONS) } else { ("residual", RESIDUALS) };
             if index >= end {
                 let band = band % STEREO_BANDS;
-                return Err(Error::Malformed(format!(
+                return Err(Error::malformed(format!(
                     "stereo {name} of band {band} has the index {index}, which must be below {end}"
                 )));
             }
@@ -116,7 +116,24 @@ struct Powers {
     product: f64,
 }
 
-/// Turns two channels into band magnitudes of their mid and parameters of their side.
+impl Powers {
+    /// The same with the right channel inverted.
+    fn inverted(self) -> Self {
+        Self { mid: self.side, side: self.mid, product: self.product }
+    }
+}
+
+/// Band magnitudes of a mid, and the parameters of its side.
+#[derive(Debug, Clone, Default)]
+pub struct StereoFrames {
+    /// Frames of [`BANDS`] magnitudes each.
+    pub magnitudes: Vec<f32>,
+    /// A slot for every [`SLOT_FRAMES`] frames.
+    pub slots: Vec<StereoSlot>,
+}
+
+/// Turns two channels into band magnitudes of their mid and parameters of their side, at once for the channels as they
+/// are and for the right one inverted: which is needed is known only at the end, and inverting merely swaps mid and side.
 #[derive(Debug, Clone, Default)]
 pub struct StereoAnalyzer {
     framer: Framer<2>,
@@ -129,12 +146,12 @@ impl StereoAnalyzer {
         Self::default()
     }
 
-    /// Takes samples of both channels; appends the frames of the mid that become complete to `magnitudes`, as
-    /// [`Analyzer`](super::Analyzer) does, and the slots that become complete to `slots`.
+    /// Takes samples of both channels; appends the frames and slots that become complete, in the order of
+    /// [`Analyzer`](super::Analyzer), to the first of `frames`, and those with the right channel inverted to the second.
     ///
     /// # Panics
     /// If the channels differ in length.
-    pub fn push(&mut self, left: &[f32], right: &[f32], magnitudes: &mut Vec<f32>, slots: &mut Vec<StereoSlot>) {
+    pub fn push(&mut self, left: &[f32], right: &[f32], frames: &mut [StereoFrames; 2]) {
         assert_eq!(left.len(), right.len(), "channels must have equal lengths");
         let (mut mid, mut side) = ([0.0; HOP], [0.0; HOP]);
         for (left, right) in left.chunks(HOP).zip(right.chunks(HOP)) {
@@ -142,15 +159,15 @@ impl StereoAnalyzer {
                 (mid[i], side[i]) = (0.5 * (left + right), 0.5 * (left - right));
             }
             let channels = [&mid[..left.len()], &side[..left.len()]];
-            self.framer.push(channels, |frames| self.slots.append(frames, magnitudes, slots));
+            self.framer.push(channels, |windows| self.slots.append(windows, frames));
         }
     }
 
     /// Ends the signal: appends its last frames and the last slot, of as many frames as are left.
-    pub fn finish(mut self, magnitudes: &mut Vec<f32>, slots: &mut Vec<StereoSlot>) {
-        self.framer.finish(|frames| self.slots.append(frames, magnitudes, slots));
+    pub fn finish(mut self, frames: &mut [StereoFrames; 2]) {
+        self.framer.finish(|windows| self.slots.append(windows, frames));
         if self.slots.frames > 0 {
-            slots.push(StereoSlot::quantise(&self.slots.powers));
+            self.slots.finish_slot(frames);
         }
     }
 }
@@ -183,12 +200,14 @@ impl Default for SlotAnalyzer {
 }
 
 impl SlotAnalyzer {
-    fn append(&mut self, [mid, side]: &[[f32; WINDOW]; 2], magnitudes: &mut Vec<f32>, slots: &mut Vec<StereoSlot>) {
+    fn append(&mut self, [mid, side]: &[[f32; WINDOW]; 2], frames: &mut [StereoFrames; 2]) {
         self.transform.forward(mid, &mut self.mid);
         self.transform.forward(side, &mut self.side);
-        let mut bands = [0.0; BANDS];
-        band_magnitudes(&self.layout, &self.mid, &mut bands);
-        magnitudes.extend_from_slice(&bands);
+        for (spectrum, frames) in [&self.mid, &self.side].into_iter().zip(&mut *frames) {
+            let mut bands = [0.0; BANDS];
+            band_magnitudes(&self.layout, spectrum, &mut bands);
+            frames.magnitudes.extend_from_slice(&bands);
+        }
 
         for (powers, bins) in self.powers.iter_mut().zip(&self.bands) {
             let (mut mid, mut side, mut product) = (0.0, 0.0, 0.0);
@@ -203,9 +222,14 @@ impl SlotAnalyzer {
         }
         self.frames += 1;
         if self.frames == SLOT_FRAMES {
-            slots.push(StereoSlot::quantise(&self.powers));
-            (self.powers, self.frames) = ([Powers::default(); STEREO_BANDS], 0);
+            self.finish_slot(frames);
         }
+    }
+
+    fn finish_slot(&mut self, [plain, inverted]: &mut [StereoFrames; 2]) {
+        plain.slots.push(StereoSlot::quantise(&self.powers));
+        inverted.slots.push(StereoSlot::quantise(&self.powers.map(Powers::inverted)));
+        (self.powers, self.frames) = ([Powers::default(); STEREO_BANDS], 0);
     }
 }
 
@@ -247,11 +271,16 @@ mod tests {
         (0..samples as u64).map(sample).collect()
     }
 
+    fn analyzed_both(left: &[f32], right: &[f32]) -> [(Vec<f32>, Vec<StereoSlot>); 2] {
+        let (mut analyzer, mut frames) = (StereoAnalyzer::new(), <[StereoFrames; 2]>::default());
+        analyzer.push(left, right, &mut frames);
+        analyzer.finish(&mut frames);
+        frames.map(|frames| (frames.magnitudes, frames.slots))
+    }
+
     fn analyzed(left: &[f32], right: &[f32]) -> (Vec<f32>, Vec<StereoSlot>) {
-        let (mut analyzer, mut magnitudes, mut slots) = (StereoAnalyzer::new(), Vec::new(), Vec::new());
-        analyzer.push(left, right, &mut magnitudes, &mut slots);
-        analyzer.finish(&mut magnitudes, &mut slots);
-        (magnitudes, slots)
+        let [plain, _] = analyzed_both(left, right);
+        plain
     }
 
     #[test]
@@ -325,15 +354,19 @@ mod tests {
             let mid: Vec<f32> = left.iter().zip(&right).map(|(left, right)| 0.5 * (left + right)).collect();
             prop_assert_eq!(&whole.0, &analyze(&mid));
             prop_assert_eq!(whole.1.len(), (samples / HOP + 1).div_ceil(SLOT_FRAMES));
-            let (mut analyzer, mut magnitudes, mut slots) = (StereoAnalyzer::new(), Vec::new(), Vec::new());
+            let inverted: Vec<f32> = right.iter().map(|sample| -sample).collect();
+            let [_, swapped] = analyzed_both(&left, &right);
+            prop_assert_eq!(swapped, analyzed(&left, &inverted));
+            let (mut analyzer, mut frames) = (StereoAnalyzer::new(), <[StereoFrames; 2]>::default());
             let mut from = 0;
             for cut in cuts.into_iter().chain([samples]) {
                 let to = (from + cut).min(samples);
-                analyzer.push(&left[from..to], &right[from..to], &mut magnitudes, &mut slots);
+                analyzer.push(&left[from..to], &right[from..to], &mut frames);
                 from = to;
             }
-            analyzer.finish(&mut magnitudes, &mut slots);
-            prop_assert_eq!((magnitudes, slots), whole);
+            analyzer.finish(&mut frames);
+            let [plain, _] = frames;
+            prop_assert_eq!((plain.magnitudes, plain.slots), whole);
         }
 
         #[test]

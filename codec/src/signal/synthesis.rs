@@ -67,11 +67,11 @@ impl Synthesizer {
     /// Ends the signal: appends what is missing to `total` samples in each channel.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the frames pushed are not as many as [`frame_count`] gives for `total` samples.
+    /// [`Error::Usage`] if the frames pushed are not as many as [`frame_count`] gives for `total` samples.
     pub fn finish(mut self, total: u64, channels: &mut [Vec<f32>]) -> Result<()> {
         let frames = self.reconstruction.frames();
         if frames != frame_count(total) {
-            return Err(Error::Malformed(format!(
+            return Err(Error::usage(format!(
                 "{total} samples need {} frames of {HOP} samples, but there are {frames}",
                 frame_count(total)
             )));

@@ -25,6 +25,7 @@ impl Kernel2 for EventsTimes {
 }
 
 /// The values of a matrix that aren't 0.
+#[derive(Debug)]
 pub struct Events<T> {
     /// Column and value, row after row.
     entries: Vec<(u32, T)>,

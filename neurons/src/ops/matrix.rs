@@ -3,7 +3,7 @@
 use crate::Real;
 
 /// A row-major matrix, or its transpose.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a, T> {
     data: &'a [T],
     rows: usize,

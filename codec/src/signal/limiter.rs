@@ -15,6 +15,7 @@ const RELEASE_SECONDS: f64 = 0.05;
 const UNITY: u32 = 1 << 30;
 
 /// Limits the peaks of one stream of interleaved samples, with one gain for all channels.
+#[derive(Debug)]
 pub struct Limiter {
     channels: usize,
     look_ahead: usize,

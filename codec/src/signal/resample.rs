@@ -8,7 +8,7 @@
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
-use super::SAMPLE_RATES;
+use crate::format::SAMPLE_RATES;
 use crate::{Error, Result};
 
 /// The least length of a chunk in frames at the lower of the two rates. Longer chunks have steeper filters: with 1024
@@ -40,15 +40,22 @@ pub struct Resampler {
     frames_out: u64,
 }
 
+impl std::fmt::Debug for Resampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rate_in, rate_out, channels, .. } = self;
+        write!(f, "Resampler({rate_in} to {rate_out} Hz, {channels} channels)")
+    }
+}
+
 impl Resampler {
     /// A resampler between two rates in hertz, both within [`SAMPLE_RATES`].
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for other rates.
+    /// [`Error::Usage`] for other rates.
     pub fn new(rate_in: u32, rate_out: u32, channels: usize) -> Result<Self> {
         for rate in [rate_in, rate_out] {
             if !SAMPLE_RATES.contains(&rate) {
-                return Err(Error::Unsupported(format!("can't resample from {rate_in} to {rate_out} Hz")));
+                return Err(Error::usage(format!("can't resample from {rate_in} to {rate_out} Hz")));
             }
         }
         let (chunk_in, chunk_out) = chunk_lengths(rate_in as usize, rate_out as usize);
@@ -151,7 +158,7 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 }
 
 fn internal(error: impl std::fmt::Display) -> Error {
-    Error::Unsupported(format!("resampling failed: {error}"))
+    Error::usage(format!("resampling failed: {error}"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,284 @@
+//! `.spic` files to audio.
+
+use std::io::{Read, Seek};
+
+use crate::container::{Chunk, Damage, Header, OnDamage, Reader, SIDE_SLOT_FRAMES, SideParameters};
+use crate::error::ModelError;
+use crate::events::{EventMatrix, Methods};
+use crate::format::{Audio, Format};
+use crate::network::EventDecoder;
+use crate::signal::{HOP, Limiter, Renderer, Resampler, SAMPLE_RATE, StereoSlot};
+use crate::{Error, Model, Result};
+
+/// Decompresses `.spic` files with the model that they were made with.
+///
+/// The same file gives the same samples on one machine and build, whatever the number of threads and the size of the blocks.
+///
+/// ```
+/// # #[cfg(feature = "built-in-model")]
+/// # fn main() -> spiccato::Result<()> {
+/// use spiccato::{Decoder, Encoder, Format, Model};
+///
+/// let model = Model::built_in()?;
+/// let sine: Vec<f32> = (0..9_600).map(|i| 0.3 * (i as f32 * 0.05).sin()).collect();
+/// let file = Encoder::new(&model).encode(&sine, Format { rate: 48_000, channels: 2 })?;
+/// let audio = Decoder::new(&model).decode(&file[..])?;
+/// assert_eq!((audio.samples.len(), audio.format.rate), (9_600, 48_000));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "built-in-model"))]
+/// # fn main() {}
+/// ```
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    model: Model,
+    on_damage: OnDamage,
+}
+
+impl Decoder {
+    /// A decoder with this model, which stops at the first damage.
+    pub fn new(model: &Model) -> Self {
+        Self { model: model.clone(), on_damage: OnDamage::Stop }
+    }
+
+    /// Sets what to do about damage: [`OnDamage::Skip`] gives silence where chunks are damaged.
+    pub fn on_damage(self, on_damage: OnDamage) -> Self {
+        Self { on_damage, ..self }
+    }
+
+    /// Decodes a whole file to memory.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the file is damaged, [`Error::Model`] if it was made with another model, [`Error::Stream`] if reading
+    /// fails.
+    pub fn decode(&self, file: impl Read) -> Result<Audio> {
+        let mut stream = self.stream(file)?;
+        let mut samples = Vec::new(); // no capacity by the header's word
+        while let Some(block) = stream.next_block()? {
+            samples.extend_from_slice(block);
+        }
+        Ok(Audio { samples, format: stream.format() })
+    }
+
+    /// Decodes a file from front to back, block by block.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], for the header.
+    pub fn stream<R: Read>(&self, file: R) -> Result<DecodedStream<R>> {
+        DecodedStream::new(&self.model, Reader::new(file, Methods::all(), self.on_damage)?)
+    }
+
+    /// Like [`Decoder::stream`], with the index at the end of the file, so that a chunk with a damaged length does not hide those
+    /// after it.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], for the header and the index.
+    pub fn stream_with_index<R: Read + Seek>(&self, file: R) -> Result<DecodedStream<R>> {
+        DecodedStream::new(&self.model, Reader::with_index(file, Methods::all(), self.on_damage)?)
+    }
+}
+
+/// A file being decoded.
+#[derive(Debug)]
+pub struct DecodedStream<R> {
+    reader: Reader<R>,
+    header: Header,
+    events: Option<EventDecoder>,
+    sound: Sound,
+    features: Vec<f32>,
+    /// The chunk after those decoded so far.
+    next: u32,
+}
+
+impl<R: Read> DecodedStream<R> {
+    fn new(model: &Model, mut reader: Reader<R>) -> Result<Self> {
+        let header = reader.header().clone();
+        check_model(&header, model)?;
+        reader.set_methods(model.complete(Methods::all(), header.quality));
+        let events = EventDecoder::new(model.network().clone(), header.quality.fraction())?;
+        let sound = Sound::new(&header)?;
+        Ok(Self { reader, header, events: Some(events), sound, features: Vec::new(), next: 0 })
+    }
+
+    /// The file's header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Sample rate and channels of the decoded samples.
+    pub fn format(&self) -> Format {
+        Format { rate: self.header.sample_rate, channels: self.header.channels.into() }
+    }
+
+    /// Share of the file that is decoded, from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        f64::from(self.next) / f64::from(self.header.chunks())
+    }
+
+    /// What could not be read so far and was skipped.
+    pub fn damage(&self) -> &[Damage] {
+        self.reader.damage()
+    }
+
+    /// The next interleaved samples in whole frames, full scale ±1, some seconds of them; none after the last. All blocks together
+    /// have exactly [`Header::sample_count`] frames. Chunks that can no longer be found count as without events.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the file is damaged, unless that is to be skipped; [`Error::Stream`] if reading fails.
+    pub fn next_block(&mut self) -> Result<Option<&[f32]>> {
+        self.sound.limited.clear();
+        while self.sound.limited.is_empty() {
+            let Some(events) = &mut self.events else { return Ok(None) };
+            if let Some(chunk) = self.reader.next_chunk()? {
+                self.next = chunk.number + 1;
+                let Chunk { events: matrix, side, .. } = chunk;
+                events.push(&matrix, &mut self.features)?;
+                self.sound.add_slots(side.as_ref(), matrix.frames())?;
+            } else if self.next < self.header.chunks() {
+                let frames = self.header.frames_of_chunk(self.next);
+                self.next += 1;
+                events.push(&EventMatrix::silent(frames, self.header.neurons)?, &mut self.features)?;
+                self.sound.add_slots(None, frames)?;
+            } else {
+                if let Some(events) = self.events.take() {
+                    events.finish(&mut self.features)?;
+                }
+                self.sound.finish(&self.features)?;
+                break;
+            }
+            self.sound.render(&self.features)?;
+            self.features.clear();
+        }
+        let block = &self.sound.limited[..];
+        Ok((!block.is_empty()).then_some(block))
+    }
+}
+
+fn check_model(header: &Header, model: &Model) -> Result<()> {
+    if header.model != model.id() {
+        let (needed, present) = (header.model.to_string(), model.id().to_string());
+        return Err(ModelError::Mismatch { needed, present }.into());
+    }
+    let config = model.network().config();
+    if usize::from(header.neurons) != config.neurons || header.internal_rate != SAMPLE_RATE {
+        return Err(Error::malformed(format!(
+            "the header says {} neurons and {} Hz, but its model has {} and {SAMPLE_RATE}",
+            header.neurons, header.internal_rate, config.neurons
+        )));
+    }
+    if usize::from(header.hop) != HOP {
+        return Err(Error::unsupported(format!(
+            "the header's hop is {} samples; only {HOP} can be decoded",
+            header.hop
+        )));
+    }
+    if header.channels == 2 && u32::from(header.chunk_frames) % SIDE_SLOT_FRAMES != 0 {
+        let frames = header.chunk_frames;
+        return Err(Error::unsupported(format!(
+            "stereo in chunks of {frames} frames; only multiples of {SIDE_SLOT_FRAMES} can be decoded"
+        )));
+    }
+    Ok(())
+}
+
+/// Features → samples in the original form.
+#[derive(Debug)]
+struct Sound {
+    channels: usize,
+    right_inverted: bool,
+    /// None once the signal has ended.
+    stages: Option<(Renderer, Resampler, Limiter)>,
+    internal_samples: u64,
+    /// Frames of the output that are still to come.
+    remaining: u64,
+    internal: Vec<Vec<f32>>,
+    interleaved: Vec<f32>,
+    resampled: Vec<f32>,
+    /// Samples to be handed out, interleaved.
+    limited: Vec<f32>,
+}
+
+impl Sound {
+    fn new(header: &Header) -> Result<Self> {
+        let channels = usize::from(header.channels);
+        let renderer = Renderer::new(header.gain.factor(), header.channels.into());
+        let resampler = Resampler::new(SAMPLE_RATE, header.sample_rate, channels)?;
+        Ok(Self {
+            channels,
+            right_inverted: header.right_inverted,
+            stages: Some((renderer, resampler, Limiter::new(header.sample_rate, channels))),
+            internal_samples: header.internal_samples(),
+            remaining: header.sample_count,
+            internal: vec![Vec::new(); channels],
+            interleaved: Vec::new(),
+            resampled: Vec::new(),
+            limited: Vec::new(),
+        })
+    }
+
+    /// Takes the stereo parameters of a chunk of `frames` frames; without any its channels are equal.
+    fn add_slots(&mut self, side: Option<&SideParameters>, frames: u32) -> Result<()> {
+        let Some((renderer, ..)) = &mut self.stages else { return Ok(()) };
+        match side {
+            Some(side) => {
+                for indices in side.slots() {
+                    let indices = indices
+                        .as_array()
+                        .ok_or_else(|| Error::malformed(format!("{} stereo parameters in a slot", indices.len())))?;
+                    renderer.push_slot(StereoSlot::from_indices(indices)?);
+                }
+            }
+            None => {
+                for _ in 0..SideParameters::slots_of(frames) {
+                    renderer.push_slot(StereoSlot::MONO);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes frames of features and appends the samples that are ready to `limited`.
+    fn render(&mut self, features: &[f32]) -> Result<()> {
+        let Some((renderer, resampler, limiter)) = &mut self.stages else { return Ok(()) };
+        renderer.push(features, &mut self.internal);
+        interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
+        resampler.push(&self.interleaved, &mut self.resampled)?;
+        limiter.push(&self.resampled, &mut self.limited);
+        self.resampled.clear();
+        self.count();
+        Ok(())
+    }
+
+    /// Takes the last frames of features and appends the rest of the samples to `limited`.
+    fn finish(&mut self, features: &[f32]) -> Result<()> {
+        let Some((mut renderer, mut resampler, mut limiter)) = self.stages.take() else { return Ok(()) };
+        renderer.push(features, &mut self.internal);
+        renderer.finish(self.internal_samples, &mut self.internal)?;
+        interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
+        resampler.push(&self.interleaved, &mut self.resampled)?;
+        resampler.finish(&mut self.resampled)?;
+        limiter.push(&self.resampled, &mut self.limited);
+        limiter.finish(&mut self.limited);
+        self.count();
+        Ok(())
+    }
+
+    /// Cuts what is to be handed out to the frames that are still due.
+    fn count(&mut self) {
+        let frames = ((self.limited.len() / self.channels) as u64).min(self.remaining);
+        self.limited.truncate(frames as usize * self.channels);
+        self.remaining -= frames;
+    }
+}
+
+/// Moves the samples of the channels to `interleaved`.
+fn interleave(channels: &mut [Vec<f32>], right_inverted: bool, interleaved: &mut Vec<f32>) {
+    interleaved.clear();
+    if let [left, right] = &*channels {
+        let sign = if right_inverted { -1.0 } else { 1.0 };
+        interleaved.extend(left.iter().zip(right).flat_map(|(&l, &r)| [l, sign * r]));
+    } else {
+        channels.iter().for_each(|mono| interleaved.extend(mono));
+    }
+    channels.iter_mut().for_each(Vec::clear);
+}

@@ -1,0 +1,54 @@
+//! Audio to events at any setting, without a file: for experiments on events and their storage.
+
+use crate::container::{Header, Tags};
+use crate::encoder::header_of;
+use crate::events::EventMatrix;
+use crate::format::{Format, Samples};
+use crate::network::Firing;
+use crate::pipeline::{Analysis, for_each_chunk};
+use crate::{Model, Quality, Result};
+
+/// Audio that was analysed once, to be encoded at many settings.
+#[derive(Debug)]
+pub struct EventSource {
+    analysis: Analysis,
+    header: Header,
+    model: Model,
+}
+
+impl EventSource {
+    /// Reads and analyses all of `samples`.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`](crate::Encoder::encode).
+    pub fn new<I>(samples: I, format: Format, model: &Model) -> Result<Self>
+    where
+        I: IntoIterator<Item: Samples>,
+    {
+        let analysis = Analysis::new(samples, format)?;
+        let header = header_of(&analysis, model, Tags::default())?;
+        Ok(Self { analysis, header, model: model.clone() })
+    }
+
+    /// Duration in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.header.seconds()
+    }
+
+    /// The events as a file of this quality would hold them, chunk by chunk, if the membrane potentials were raised by
+    /// `excitation` (lowered if it is negative).
+    ///
+    /// # Errors
+    /// If the network fails or the analysis can't be read back.
+    pub fn events(&mut self, quality: Quality, excitation: f32) -> Result<Vec<EventMatrix>> {
+        let header = Header { quality, ..self.header.clone() };
+        let chunks: Vec<u32> = (0..header.chunks()).collect();
+        let mut all = Vec::with_capacity(chunks.len());
+        let firing = Firing { excitation, ..Firing::default() };
+        for_each_chunk(&mut self.analysis, self.model.network(), &header, firing, &chunks, |_, events, _| {
+            all.push(events);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}

@@ -1,0 +1,156 @@
+//! The library from outside: samples in memory to files and back, with no file on disk.
+
+#![cfg(feature = "built-in-model")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use spiccato::container::{OnDamage, Tags};
+use spiccato::{DecodedStream, Decoder, Encoder, Error, Format, FormatFault, Model, ModelError, Quality, Stage};
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| Model::built_in().unwrap());
+
+/// Notes with an attack and a decay, the left channel louder than the right one.
+fn music(format: Format, seconds: f64) -> Vec<f32> {
+    let frames = (seconds * f64::from(format.rate)) as usize;
+    let sample = |n: usize, channel: u16| {
+        let time = n as f64 / f64::from(format.rate);
+        let (note, since) = ((time * 4.0) as i32, (time * 4.0).fract() / 4.0);
+        let hz = 220.0 * 2f64.powf(f64::from(note * 7 % 12) / 12.0);
+        let wave = (std::f64::consts::TAU * hz * time).sin() * (-6.0 * since).exp();
+        (wave * if channel == 0 { 0.4 } else { 0.2 }) as f32
+    };
+    (0..frames).flat_map(|n| (0..format.channels).map(move |channel| sample(n, channel))).collect()
+}
+
+const STEREO: Format = Format { rate: 44_100, channels: 2 };
+
+#[test]
+fn three_lines_compress_and_decompress_samples() {
+    let samples = music(STEREO, 3.0);
+    let file = Encoder::new(&MODEL).bitrate(3.0).unwrap().encode(&samples, STEREO).unwrap();
+    let audio = Decoder::new(&MODEL).decode(&file[..]).unwrap();
+    assert_eq!((audio.samples.len(), audio.format), (samples.len(), STEREO));
+    assert!(file.len() < 3000, "{} bytes for three seconds", file.len());
+    let power = |samples: &[f32]| samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
+    let level = 10.0 * (power(&audio.samples) / power(&samples)).log10();
+    assert!(level.abs() < 1.5, "{level} dB");
+}
+
+#[test]
+fn blocks_iterators_and_results_give_the_same_file() {
+    let samples = music(STEREO, 1.5);
+    let encoder = Encoder::new(&MODEL).quality(Quality::from_percent(40.0).unwrap());
+    let file = encoder.encode(&samples, STEREO).unwrap();
+    assert_eq!(encoder.encode(samples.iter().copied(), STEREO).unwrap(), file);
+    assert_eq!(encoder.encode(samples.chunks(777), STEREO).unwrap(), file);
+    let blocks = samples.chunks(1000).map(|block| Ok::<_, std::io::Error>(block.to_vec()));
+    assert_eq!(encoder.encode(blocks, STEREO).unwrap(), file);
+    let failing = [Ok(&samples[..10]), Err(std::io::Error::other("the line went dead"))];
+    let error = encoder.encode(failing, STEREO).unwrap_err();
+    assert!(matches!(&error, Error::Stream(_)) && error.to_string().contains("line went dead"), "{error}");
+}
+
+#[test]
+fn an_inverted_channel_comes_back_inverted() {
+    let mono = music(Format { rate: 24_000, channels: 1 }, 2.0);
+    let samples: Vec<f32> = mono.iter().flat_map(|&s| [s, -s]).collect();
+    let file = Encoder::new(&MODEL).encode(&samples, Format { rate: 24_000, channels: 2 }).unwrap();
+    let mut stream = Decoder::new(&MODEL).stream(&file[..]).unwrap();
+    assert!(stream.header().right_inverted);
+    while let Some(block) = stream.next_block().unwrap() {
+        assert!(block.as_chunks::<2>().0.iter().all(|[left, right]| (left + right).abs() < 1e-4));
+    }
+}
+
+#[test]
+fn a_stream_gives_what_decoding_at_once_gives() {
+    let format = Format { rate: 32_000, channels: 1 };
+    let samples = music(format, 25.0);
+    let mut tags = Tags::default();
+    tags.push("title", "Scale").unwrap();
+    let file = Encoder::new(&MODEL).bitrate(2.0).unwrap().tags(tags.clone()).encode(&samples, format).unwrap();
+    let whole = Decoder::new(&MODEL).decode(&file[..]).unwrap();
+    let (mut stream, mut pieces, mut progress) = (Decoder::new(&MODEL).stream(&file[..]).unwrap(), Vec::new(), 0.0);
+    assert_eq!(stream.header().tags, tags);
+    while let Some(block) = stream.next_block().unwrap() {
+        pieces.push(block.to_vec());
+        assert!(stream.progress() >= progress);
+        progress = stream.progress();
+    }
+    assert!(stream.next_block().unwrap().is_none(), "the end stays the end");
+    assert_eq!(progress, 1.0);
+    assert!(pieces.len() >= 3 && pieces.concat() == whole.samples);
+}
+
+#[test]
+fn damage_is_an_error_with_its_place_or_silence() {
+    let format = Format { rate: 24_000, channels: 1 };
+    let mut file = Encoder::new(&MODEL).encode(music(format, 25.0), format).unwrap();
+    let middle = file.len() / 2;
+    file[middle] ^= 0x40;
+    let error = Decoder::new(&MODEL).decode(&file[..]).unwrap_err();
+    let Error::Format(error) = error else { panic!("{error}") };
+    assert_eq!(error.fault, FormatFault::Checksum);
+    assert!(error.section.is_some() && error.offset.is_some_and(|offset| offset < middle as u64), "{error}");
+
+    let decoder = Decoder::new(&MODEL).on_damage(OnDamage::Skip);
+    let mut stream = decoder.stream_with_index(std::io::Cursor::new(&file)).unwrap();
+    let mut frames = 0;
+    while let Some(block) = stream.next_block().unwrap() {
+        frames += block.len();
+    }
+    assert_eq!((frames, stream.damage().len()), (25 * 24_000, 1));
+}
+
+#[test]
+fn wrong_calls_and_models_are_refused_with_the_value() {
+    let refused = |result: spiccato::Result<Encoder>| matches!(result, Err(Error::Usage(_)));
+    assert!(refused(Encoder::new(&MODEL).bitrate(0.0)) && refused(Encoder::new(&MODEL).bitrate(f64::NAN)));
+    let mut file = Encoder::new(&MODEL).encode([0.1; 480], Format { rate: 8_000, channels: 1 }).unwrap();
+    file[36] ^= 1;
+    let checksum = crc32fast::hash(&file[..45]).to_le_bytes();
+    file[45..49].copy_from_slice(&checksum);
+    let error = Decoder::new(&MODEL).decode(&file[..]).unwrap_err();
+    assert!(matches!(error, Error::Model(ModelError::Mismatch { .. })), "{error}");
+}
+
+#[test]
+fn progress_cancels() {
+    let format = Format { rate: 24_000, channels: 1 };
+    let mut calls = 0;
+    let mut progress = |stage, share: f64| {
+        assert!((0.0..=1.0).contains(&share));
+        calls += 1;
+        if stage == Stage::RateSearch && calls > 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let cancelled = Encoder::new(&MODEL).encode_to(music(format, 2.0), format, &mut Vec::new(), &mut progress);
+    assert!(matches!(cancelled, Err(Error::Stream(error)) if error.kind() == std::io::ErrorKind::Interrupted));
+    assert_eq!(calls, 3);
+}
+
+/// Eight encoders and decoders in threads of one process give what they give alone.
+#[test]
+fn threads_do_not_disturb_each_other() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Model>();
+    shared::<Encoder>();
+    shared::<Decoder>();
+    fn moved<T: Send>() {}
+    moved::<DecodedStream<std::fs::File>>();
+
+    let format = Format { rate: 24_000, channels: 1 };
+    let code = |seconds: f64| {
+        let file = Encoder::new(&MODEL).encode(music(format, seconds), format).unwrap();
+        let audio = Decoder::new(&MODEL).decode(&file[..]).unwrap();
+        (file, audio.samples)
+    };
+    let lengths: Vec<f64> = (0..8).map(|i| 0.6 + 0.1 * f64::from(i)).collect();
+    let alone: Vec<_> = lengths.iter().map(|&seconds| code(seconds)).collect();
+    let together: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = lengths.iter().map(|&seconds| scope.spawn(move || code(seconds))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(alone == together);
+}
