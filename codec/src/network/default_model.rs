@@ -3,13 +3,10 @@
 use super::{Model, load_model};
 use crate::Result;
 
-/// `models/default.safetensors`; see the model card beside it.
-static WEIGHTS: &[u8] = include_bytes!("../../../models/default.safetensors");
-
-/// The built-in model.
+/// The built-in model, whose weights are the crate `spiccato-model`.
 ///
 /// # Errors
 /// Never, unless the file was damaged before the build.
 pub fn default_model() -> Result<Model> {
-    load_model(WEIGHTS)
+    load_model(spiccato_model::DEFAULT)
 }
