@@ -4,7 +4,7 @@
     pip install numpy scipy soundfile librosa==0.11.0 mir_eval==0.8.2 bjontegaard==1.3.0 matplotlib visqol-python==3.8.0
     python3 scripts/reference_scores.py
 
-The signals are those of training/src/evaluate/fixture.rs.
+The signals are those of evaluation/src/fixture.rs.
 """
 import librosa
 import numpy as np
