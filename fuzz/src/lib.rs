@@ -15,8 +15,9 @@ use safetensors::SafeTensors;
 use spiccato::container::{Header, OnDamage, Reader, Writer};
 use spiccato::entropy::Prior;
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
-use spiccato::network::{Initial, Model, NetworkConfig, load_model, save_model};
+use spiccato::network::{Initial, Model, ModelWeights, NetworkConfig, Precision, load_model, save_model};
 use spiccato::pipeline::decompress;
+use spiccato::signal::FeatureScale;
 
 /// Neurons of [`PRIOR`].
 const NEURONS: u16 = 24;
@@ -38,7 +39,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
         dilations: vec![1],
         knots: 2,
     };
-    let weights: BTreeMap<String, Tensor> = config
+    let tensors: BTreeMap<String, Tensor> = config
         .parameters()
         .into_iter()
         .enumerate()
@@ -54,7 +55,8 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
             (parameter.name, Tensor::from_vec(values, parameter.shape, &Device::Cpu).unwrap())
         })
         .collect();
-    load_model(&save_model(&config, &weights, Some(&PRIOR)).unwrap()).unwrap()
+    let weights = ModelWeights { feature_scale: FeatureScale::first(config.bands), config, tensors };
+    load_model(&save_model(&weights, Some(&PRIOR), Precision::Half).unwrap()).unwrap()
 });
 
 /// Every method.

@@ -24,7 +24,7 @@ pub use encoder::{Encoder, SURROGATE, events};
 pub use firing::{ActivityCost, Firing};
 pub use inference::{EventDecoder, encode_events};
 pub use parameters::{Initial, Parameter, Parameters};
-pub use weights::{Model, load_model, load_weights, save_model};
+pub use weights::{Model, ModelWeights, Precision, load_model, load_weights, save_model};
 
 use block::Block;
 use candle_core::{Device, Result, Tensor};

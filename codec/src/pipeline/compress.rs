@@ -11,7 +11,7 @@ use crate::audio_file::{AudioInput, Surround};
 use crate::container::{Header, SideParameters, Summary, Tags, Writer, stored_size};
 use crate::events::{EventMatrix, Methods};
 use crate::network::{ActivityCost, Firing, Model, encode_events};
-use crate::signal::{HOP, SAMPLE_RATE, log_features};
+use crate::signal::{HOP, SAMPLE_RATE};
 use crate::{Error, Result};
 
 /// Chunks that the rate search looks at, spread evenly over the file: some four minutes.
@@ -183,7 +183,7 @@ pub(super) fn for_each_chunk(
             .into_par_iter()
             .map(|(magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
-                log_features(&magnitudes, gain, &mut features);
+                model.feature_scale.features(&magnitudes, gain, &mut features);
                 encode_events(&model.network, &features, range, quality, firing)
             })
             .collect::<Result<_>>()?;

@@ -9,7 +9,7 @@ use crate::audio_file::{Limiter, Resampler};
 use crate::container::{Damage, Header, Reader, SIDE_SLOT_FRAMES, SideParameters};
 use crate::events::EventMatrix;
 use crate::network::{EventDecoder, Model};
-use crate::signal::{BANDS, HOP, SAMPLE_RATE, StereoSlot, Synthesizer, magnitudes};
+use crate::signal::{BANDS, FeatureScale, HOP, SAMPLE_RATE, StereoSlot, Synthesizer};
 use crate::{Error, Result};
 
 /// Takes the decoded audio block by block: interleaved samples, full scale ±1, in whole frames.
@@ -33,7 +33,7 @@ pub fn decompress<R: Read>(
         reader.add_method(range_coder);
     }
     let mut events = EventDecoder::new(&model.network, quality_of(header.quality))?;
-    let mut sound = Sound::new(&header)?;
+    let mut sound = Sound::new(&header, &model.feature_scale)?;
     let mut features = Vec::new();
     let mut next = 0;
     while let Some(chunk) = reader.next_chunk()? {
@@ -84,7 +84,8 @@ fn check_model(header: &Header, model: &Model) -> Result<()> {
 }
 
 /// Features → samples in the original form.
-struct Sound {
+struct Sound<'a> {
+    feature_scale: &'a FeatureScale,
     channels: usize,
     right_inverted: bool,
     gain: f32,
@@ -101,10 +102,11 @@ struct Sound {
     limited: Vec<f32>,
 }
 
-impl Sound {
-    fn new(header: &Header) -> Result<Self> {
+impl<'a> Sound<'a> {
+    fn new(header: &Header, feature_scale: &'a FeatureScale) -> Result<Self> {
         let channels = usize::from(header.channels);
         Ok(Self {
+            feature_scale,
             channels,
             right_inverted: header.right_inverted,
             gain: gain_of(header),
@@ -144,7 +146,7 @@ impl Sound {
     /// Takes frames of features and hands on what samples are ready.
     fn render(&mut self, features: &[f32], sink: &mut DecodedAudio<'_>) -> Result<()> {
         self.magnitudes.clear();
-        magnitudes(features, self.gain, &mut self.magnitudes);
+        self.feature_scale.magnitudes(features, self.gain, &mut self.magnitudes);
         for frame in self.magnitudes.as_chunks::<BANDS>().0 {
             self.synthesizer.push(frame, &mut self.internal);
         }

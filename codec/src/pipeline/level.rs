@@ -11,7 +11,7 @@ use crate::Result;
 use crate::container::Header;
 use crate::events::EventMatrix;
 use crate::network::{EventDecoder, Firing, Model};
-use crate::signal::{BANDS, BandLayout, HOP, Synthesizer, analyze, magnitudes};
+use crate::signal::{BANDS, BandLayout, HOP, Synthesizer, analyze};
 
 /// Chunks that are listened to, spread evenly over the file: all of a file of up to a minute.
 const CHUNKS: u32 = 6;
@@ -50,7 +50,7 @@ fn decoded_power(events: &EventMatrix, model: &Model, header: &Header, gain: f32
     decoder.push(events, &mut features)?;
     decoder.finish(&mut features)?;
     let mut bands = Vec::with_capacity(features.len());
-    magnitudes(&features, gain, &mut bands);
+    model.feature_scale.magnitudes(&features, gain, &mut bands);
     let mut synthesizer = Synthesizer::mono();
     let mut samples = [Vec::new()];
     for frame in bands.as_chunks::<BANDS>().0 {

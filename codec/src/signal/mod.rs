@@ -20,7 +20,7 @@ mod transform;
 
 pub use analysis::{Analyzer, analyze};
 pub use bands::BandLayout;
-pub use features::{FLOOR, TARGET_RMS, log_features, magnitudes};
+pub use features::{FeatureScale, TARGET_RMS};
 pub use loudness::Loudness;
 pub use stereo::{Polarity, SLOT_FRAMES, STEREO_BANDS, StereoAnalyzer, StereoSlot};
 pub use synthesis::Synthesizer;
