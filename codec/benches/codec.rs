@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use spiccato::events::{EventMatrix, Methods};
 use spiccato::network::{EventDecoder, Firing, encode_events};
-use spiccato::signal::{BANDS, HOP, Synthesizer, analyze, log_features};
+use spiccato::signal::{BANDS, HOP, Synthesizer, analyze};
 use spiccato::{Model, Quality};
 
 /// As the program `spiccato` has.
@@ -32,7 +32,7 @@ fn parts(criterion: &mut Criterion) {
     let samples = music();
     let magnitudes = analyze(&samples);
     let mut features = Vec::new();
-    log_features(&magnitudes, 1.0, &mut features);
+    model.feature_scale().features(&magnitudes, 1.0, &mut features);
     let encode =
         || encode_events(model.network(), &features, 0..FRAMES, QUALITY, Firing::default()).expect("the sizes fit");
     let events = encode();

@@ -96,7 +96,7 @@ impl<R: Read> DecodedStream<R> {
         check_model(&header, model)?;
         reader.set_methods(model.complete(Methods::all(), header.quality));
         let events = EventDecoder::new(model.network().clone(), header.quality.fraction())?;
-        let sound = Sound::new(&header)?;
+        let sound = Sound::new(&header, model)?;
         Ok(Self { reader, header, events: Some(events), sound, features: Vec::new(), next: 0 })
     }
 
@@ -199,9 +199,9 @@ struct Sound {
 }
 
 impl Sound {
-    fn new(header: &Header) -> Result<Self> {
+    fn new(header: &Header, model: &Model) -> Result<Self> {
         let channels = usize::from(header.channels);
-        let renderer = Renderer::new(header.gain.factor(), header.channels.into());
+        let renderer = Renderer::new(model.feature_scale().clone(), header.gain.factor(), header.channels.into());
         let resampler = Resampler::new(SAMPLE_RATE, header.sample_rate, channels)?;
         Ok(Self {
             channels,

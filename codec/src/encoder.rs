@@ -151,7 +151,6 @@ impl Encoder {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::from(std::io::Error::from(std::io::ErrorKind::Interrupted))),
         };
-        let network = self.model.network();
         let mut header = header_of(&analysis, &self.model, self.tags.clone())?;
         let setting = match self.target {
             Target::Quality(quality) => Setting { quality, excitation: 0.0 },
@@ -161,14 +160,14 @@ impl Encoder {
         };
         header.quality = setting.quality;
         let firing = Firing { excitation: setting.excitation, cost: self.cost };
-        header.gain = header.gain.less(correction_db(&mut analysis, network, &header, firing)?);
+        header.gain = header.gain.less(correction_db(&mut analysis, &self.model, &header, firing)?);
         if analysis.silent {
             header.gain = Gain::LARGEST; // whatever the network makes of it, 128 dB less is nothing
         }
         let methods = self.model.complete(Methods::small(), header.quality);
         let mut writer = Writer::new(output, header.clone(), methods)?;
         let chunks: Vec<u32> = (0..header.chunks()).collect();
-        for_each_chunk(&mut analysis, network, &header, firing, &chunks, |chunk, events, side| {
+        for_each_chunk(&mut analysis, &self.model, &header, firing, &chunks, |chunk, events, side| {
             tell(Stage::Writing, f64::from(chunk) / f64::from(header.chunks()))?;
             writer.write_chunk(&events, side.as_ref())
         })?;
@@ -201,7 +200,7 @@ impl Encoder {
             let header = Header { quality, ..header.clone() };
             let methods = self.model.complete(Methods::small(), quality);
             let mut bytes = 0.0;
-            for_each_chunk(analysis, self.model.network(), &header, firing, &chunks, |_, events, side| {
+            for_each_chunk(analysis, &self.model, &header, firing, &chunks, |_, events, side| {
                 bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
                 Ok(())
             })?;

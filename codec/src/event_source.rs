@@ -45,7 +45,7 @@ impl EventSource {
         let chunks: Vec<u32> = (0..header.chunks()).collect();
         let mut all = Vec::with_capacity(chunks.len());
         let firing = Firing { excitation, ..Firing::default() };
-        for_each_chunk(&mut self.analysis, self.model.network(), &header, firing, &chunks, |_, events, _| {
+        for_each_chunk(&mut self.analysis, &self.model, &header, firing, &chunks, |_, events, _| {
             all.push(events);
             Ok(())
         })?;

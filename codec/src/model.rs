@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::entropy::Prior;
 use crate::error::ModelError;
 use crate::events::{Methods, RangeCoder};
-use crate::network::{Network, Weights};
+use crate::network::{Network, load_weights};
+use crate::signal::FeatureScale;
 use crate::{Error, ModelId, Quality, Result};
 
 /// The trained networks and probabilities that audio is coded with. Cheap to clone; any number of encoders and decoders, in any
@@ -15,6 +16,7 @@ use crate::{Error, ModelId, Quality, Result};
 pub struct Model {
     network: Arc<Network>,
     prior: Option<Arc<Prior>>,
+    feature_scale: FeatureScale,
     parameters: usize,
     id: ModelId,
 }
@@ -43,16 +45,18 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] if it is no model file, or one for another version of the network.
     pub fn from_bytes(file: &[u8]) -> Result<Self> {
-        let (config, weights) = Weights::from_file(file)?;
+        let weights = load_weights(file)?;
+        let neurons = weights.config.neurons;
         let prior = Prior::from_model_file(file)?;
-        if let Some(prior) = prior.as_ref().filter(|prior| usize::from(prior.neurons()) != config.neurons) {
-            let reason = format!("{} neurons, but a prior for {}", config.neurons, prior.neurons());
+        if let Some(prior) = prior.as_ref().filter(|prior| usize::from(prior.neurons()) != neurons) {
+            let reason = format!("{neurons} neurons, but a prior for {}", prior.neurons());
             return Err(ModelError::Malformed(reason).into());
         }
         Ok(Self {
-            network: Arc::new(weights.network(&config)?),
+            network: Arc::new(weights.network()?),
             prior: prior.map(Arc::new),
             parameters: weights.count(),
+            feature_scale: weights.feature_scale,
             id: ModelId::of_weights(file),
         })
     }
@@ -70,6 +74,11 @@ impl Model {
     /// Probabilities of the events, if the model has them.
     pub fn prior(&self) -> Option<&Prior> {
         self.prior.as_deref()
+    }
+
+    /// The scale of the features that the network knows.
+    pub fn feature_scale(&self) -> &FeatureScale {
+        &self.feature_scale
     }
 
     /// Numbers in the weights of the network.
@@ -92,32 +101,35 @@ mod tests {
     use super::*;
     use crate::entropy::test_prior;
     use crate::events::RANGE_CODER_ID;
-    use crate::network::{save_model, small};
+    use crate::network::{Precision, Weights, save_model, small};
+
+    fn saved(weights: &Weights, prior: Option<&Prior>) -> Vec<u8> {
+        save_model(weights, prior, Precision::Half).unwrap()
+    }
 
     #[test]
     fn damaged_and_foreign_files_are_refused() {
-        let (config, weights) = small();
+        let mut weights = small();
         assert!(matches!(Model::from_bytes(b"not a model"), Err(Error::Model(ModelError::Malformed(_)))));
-        let file = save_model(&config, &weights, None).unwrap();
+        let file = saved(&weights, None);
         assert!(Model::from_bytes(&file[..file.len() / 2]).is_err());
-        let lacking = weights.iter().filter(|(name, _)| *name != "encoder.norm.gain");
-        let lacking = lacking.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
-        let message = Model::from_bytes(&save_model(&config, &lacking, None).unwrap()).unwrap_err().to_string();
+        weights.tensors.remove("encoder.norm.gain");
+        let message = Model::from_bytes(&saved(&weights, None)).unwrap_err().to_string();
         assert!(message.contains("encoder.norm.gain"), "{message}");
     }
 
     #[test]
     fn a_prior_is_saved_with_the_network() {
-        let (config, weights) = small();
+        let weights = small();
         let prior = Prior::new(test_prior::any(5, 3, 2, 1)).unwrap();
-        let model = Model::from_bytes(&save_model(&config, &weights, Some(&prior)).unwrap()).unwrap();
-        assert_eq!(model.prior(), Some(&prior));
+        let model = Model::from_bytes(&saved(&weights, Some(&prior))).unwrap();
+        assert_eq!((model.prior(), model.feature_scale()), (Some(&prior), &weights.feature_scale));
         let methods = |model: &Model| model.complete(Methods::small(), Quality::LOWEST);
         assert!(methods(&model).get(RANGE_CODER_ID).is_ok());
-        let without = Model::from_bytes(&save_model(&config, &weights, None).unwrap()).unwrap();
+        let without = Model::from_bytes(&saved(&weights, None)).unwrap();
         assert!(without.prior().is_none() && methods(&without).get(RANGE_CODER_ID).is_err());
         let other = Prior::new(test_prior::any(6, 3, 2, 1)).unwrap();
-        let message = Model::from_bytes(&save_model(&config, &weights, Some(&other)).unwrap()).unwrap_err();
+        let message = Model::from_bytes(&saved(&weights, Some(&other))).unwrap_err();
         assert!(message.to_string().contains("5 neurons, but a prior for 6"), "{message}");
     }
 }

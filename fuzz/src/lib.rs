@@ -12,7 +12,8 @@ use std::sync::{Arc, LazyLock};
 use spiccato::container::{Header, OnDamage, Reader, Writer};
 use spiccato::entropy::Prior;
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
-use spiccato::network::{NetworkConfig, Weights, save_model};
+use spiccato::network::{NetworkConfig, Precision, Weights, save_model};
+use spiccato::signal::FeatureScale;
 use spiccato::{Decoder, Model, Quality};
 
 /// Neurons of [`PRIOR`].
@@ -35,8 +36,8 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
         dilations: vec![1],
         knots: 2,
     };
-    let weights = Weights::initial(&config, 1).unwrap();
-    Model::from_bytes(&save_model(&config, &weights, Some(&PRIOR)).unwrap()).unwrap()
+    let weights = Weights::initial(&config, FeatureScale::first(config.bands), 1).unwrap();
+    Model::from_bytes(&save_model(&weights, Some(&PRIOR), Precision::Half).unwrap()).unwrap()
 });
 
 /// Every method.

@@ -52,14 +52,15 @@ fn loading(criterion: &mut Criterion) {
     ];
     let mut group = criterion.benchmark_group("crops");
     group.sample_size(20);
-    let TrainingConfig { batch, frames, .. } = TrainingConfig::default();
+    let TrainingConfig { batch, frames, features, .. } = TrainingConfig::default();
+    let scale = features.scale().expect("a scale");
     for (name, augmentation) in cases {
         let mut step = 0;
         group.bench_function(name, |b| {
             b.iter(|| {
                 step += 1;
                 let draw = Draw { seed: 0, step, batch, places: 0..batch, frames };
-                crops(&corpus.train, &draw, &augmentation).expect("crops")
+                crops(&corpus.train, &draw, &augmentation, &scale).expect("crops")
             });
         });
     }

@@ -20,9 +20,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use spiccato::entropy::{BitSink, RangeDecoder, RangeEncoder};
 use spiccato::network::{Network, quality_features};
-use spiccato::signal::{
-    BANDS, HOP, Loudness, SAMPLE_RATE, Synthesizer, analyze, frame_count, log_features, magnitudes,
-};
+use spiccato::signal::{BANDS, FeatureScale, HOP, Loudness, SAMPLE_RATE, Synthesizer, analyze, frame_count};
 
 use crate::bottleneck::{Alphabet, Bottleneck, BottleneckConfig};
 use crate::trainer::{CHECKPOINT, averaged};
@@ -42,6 +40,7 @@ const MAX_SAMPLES: u32 = 600 * SAMPLE_RATE;
 /// A trained quantiser.
 pub struct Baseline {
     config: TrainingConfig,
+    scale: FeatureScale,
     network: Network,
     bottleneck: Bottleneck,
 }
@@ -65,6 +64,7 @@ impl Baseline {
             network: Network::new(&saved.config.network, &weights).with_context(context)?,
             bottleneck: Bottleneck::new(saved.config.bottleneck, &saved.config.network, &weights)
                 .with_context(context)?,
+            scale: saved.config.features.scale().with_context(context)?,
             config: saved.config,
         })
     }
@@ -96,7 +96,7 @@ impl Baseline {
         let gain = loudness.gain();
         let bands = analyze(samples);
         let mut features = Vec::with_capacity(bands.len());
-        log_features(&bands, gain, &mut features);
+        self.scale.features(&bands, gain, &mut features);
         let symbols = self.symbols(&features, step)?;
         // As the codec does, let the gain make up for the level that decoding loses.
         let decoded = analyze(&self.render(&symbols, step, gain, samples.len())?);
@@ -169,7 +169,7 @@ impl Baseline {
         let code = self.bottleneck.decode(symbols, step)?;
         let features = self.network.decoder.forward(&code, &quality)?.flatten_all()?.to_vec1::<f32>()?;
         let mut bands = Vec::with_capacity(features.len());
-        magnitudes(&features, gain, &mut bands);
+        self.scale.magnitudes(&features, gain, &mut bands);
         let mut synthesizer = Synthesizer::mono();
         let mut out = [Vec::with_capacity(samples)];
         for frame in bands.as_chunks::<BANDS>().0 {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use spiccato::network::NetworkConfig;
+use spiccato::signal::{BANDS, FeatureScale};
 
 use crate::bottleneck::BottleneckConfig;
 
@@ -52,6 +53,8 @@ pub struct TrainingConfig {
     pub prior: PriorConfig,
     /// Changes made to each crop.
     pub augmentation: Augmentation,
+    /// Scale of the features, a property of the model.
+    pub features: FeatureConfig,
     /// Sizes of the network.
     pub network: NetworkConfig,
 }
@@ -71,6 +74,38 @@ pub struct PriorConfig {
 impl Default for PriorConfig {
     fn default() -> Self {
         Self { start: 0.3, information_ramp: (0.4, 0.5), information_share: 0.8 }
+    }
+}
+
+/// Scale of the features: see [`FeatureScale`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeatureConfig {
+    /// Floor under the magnitudes of a band of one bin.
+    pub floor: f64,
+    /// Whether wider bands have a lower floor, so that it is one of power.
+    pub of_power: bool,
+    /// Gate on decoded magnitudes, 0 for none.
+    pub gate: f64,
+}
+
+impl Default for FeatureConfig {
+    fn default() -> Self {
+        Self { floor: 0.3, of_power: false, gate: 0.03 } // those of the first models
+    }
+}
+
+impl FeatureConfig {
+    /// The scale with a floor for each band.
+    ///
+    /// # Errors
+    /// If a value is impossible; the message names it.
+    pub fn scale(&self) -> Result<FeatureScale> {
+        let floor = self.floor as f32;
+        let scale =
+            if self.of_power { FeatureScale::of_power(floor) } else { FeatureScale::new(vec![floor; BANDS], 0.0) };
+        let scale = scale.and_then(|scale| FeatureScale::new(scale.floor().to_vec(), self.gate as f32));
+        scale.context("features")
     }
 }
 
@@ -157,6 +192,7 @@ impl Default for TrainingConfig {
             checkpoint_seconds: 180.0,
             prior: PriorConfig::default(),
             augmentation: Augmentation::default(),
+            features: FeatureConfig::default(),
             network: NetworkConfig::default(),
         }
     }
@@ -249,6 +285,7 @@ impl TrainingConfig {
         let seconds = self.checkpoint_seconds;
         ensure!((0.0..=1e9).contains(&seconds), "checkpoint_seconds must be from 0 to 1e9, not {seconds}");
         self.augmentation.validate()?;
+        self.features.scale()?;
         self.network.check()?;
         ensure!(
             self.network.bands == spiccato::signal::BANDS,
@@ -302,6 +339,13 @@ mod tests {
     }
 
     #[test]
+    fn without_a_word_features_are_those_of_the_first_models() {
+        assert_eq!(FeatureConfig::default().scale().unwrap(), FeatureScale::first(BANDS));
+        let power = FeatureConfig { floor: 0.15, of_power: true, gate: 0.0 };
+        assert_eq!(power.scale().unwrap(), FeatureScale::of_power(0.15).unwrap());
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, named) in [
             ("stepz = 3", "stepz"),
@@ -315,6 +359,8 @@ mod tests {
             ("target_kbps = [3.0, 1.0]", "target_kbps"),
             ("bottleneck = { vector = { entries = 100 } }", "100"),
             ("bottleneck = \"none\"", "none"),
+            ("[features]\nfloor = 0.0", "features"),
+            ("[features]\nroof = 0.0", "roof"),
             ("[augmentation]\nnoise_db = [-20.0, -30.0]", "noise_db"),
             ("[augmentation]\nnoise_db = [-20.0, 3.0]", "noise_db"),
             ("[augmentation]\ngain_db = nan", "gain_db"),

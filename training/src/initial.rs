@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
-use spiccato::network::load_weights;
+use spiccato::network::{ModelWeights, load_weights};
+use spiccato::signal::FeatureScale;
 
 use crate::variables::Variables;
 use crate::{TrainingConfig, checkpoint, trainer};
@@ -21,17 +22,28 @@ impl InitialWeights {
     /// If the file is neither of them, or its network is another than the configuration's.
     pub fn load(path: &Path, config: &TrainingConfig) -> Result<Self> {
         let name = path.display();
-        let (network, weights) = if checkpoint::is_checkpoint(path)? {
+        let (network, scale, weights) = if checkpoint::is_checkpoint(path)? {
             let saved = checkpoint::load(path)?;
-            (saved.config.network, trainer::averaged(&saved.variables, &saved.optimizer)?)
+            let averaged = trainer::averaged(&saved.variables, &saved.optimizer)?;
+            (saved.config.network, saved.config.features.scale()?, averaged)
         } else {
             let file = std::fs::read(path).with_context(|| name.to_string())?;
-            load_weights(&file).with_context(|| format!("{name}: neither a checkpoint nor a model"))?
+            let read = load_weights(&file).with_context(|| format!("{name}: neither a checkpoint nor a model"))?;
+            let ModelWeights { config, feature_scale, tensors } = read;
+            (config, feature_scale, tensors)
         };
         ensure!(
             network == config.network,
             "{name}: its network is {network:?}, that of the configuration {:?}: make [network] the same",
             config.network
+        );
+        ensure!(
+            are_close(&scale, &config.features.scale()?),
+            "{name}: its features have another floor or gate than those of the configuration: make [features] the same \
+             (the lowest band's floor is {}, the highest band's {}, the gate {})",
+            scale.floor()[0],
+            scale.floor()[scale.floor().len() - 1],
+            scale.gate()
         );
         Ok(Self(weights))
     }
@@ -45,4 +57,12 @@ impl InitialWeights {
         }
         Ok(())
     }
+}
+
+/// Whether two scales are the same but for rounding.
+fn are_close(a: &FeatureScale, b: &FeatureScale) -> bool {
+    let close = |a: f32, b: f32| (a - b).abs() <= 1e-3 * a.abs();
+    a.floor().len() == b.floor().len()
+        && a.floor().iter().zip(b.floor()).all(|(&a, &b)| close(a, b))
+        && close(a.gate(), b.gate())
 }

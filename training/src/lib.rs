@@ -35,7 +35,7 @@ pub mod trainer;
 mod validation;
 mod variables;
 
-pub use config::TrainingConfig;
+pub use config::{FeatureConfig, TrainingConfig};
 pub use device::device;
 pub use initial::InitialWeights;
 pub use trainer::{Outcome, Report, Trainer, check_vacant};

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use spiccato::network::Network;
-use spiccato::signal::{BANDS, BandLayout, FLOOR};
+use spiccato::signal::{BANDS, BandLayout, FeatureScale};
 use spiccato_neurons::ops::{linear, sigmoid};
 
 use crate::bottleneck::{Bottleneck, BottleneckConfig, Coded, Statistics};
@@ -43,6 +43,7 @@ pub(crate) struct Loss {
 
 /// What the loss is taken of.
 pub(crate) struct AutoEncoder {
+    pub(crate) scale: FeatureScale,
     pub(crate) network: Network,
     pub(crate) bottleneck: Bottleneck,
     /// Once it learns.
@@ -68,14 +69,14 @@ pub(crate) struct Conditions<'a> {
 /// # Errors
 /// If the shapes don't fit.
 pub(crate) fn loss(model: &AutoEncoder, features: &Tensor, conditions: &Conditions<'_>) -> Result<Loss> {
-    let AutoEncoder { network, bottleneck, prior } = model;
+    let AutoEncoder { scale, network, bottleneck, prior } = model;
     let quality = conditions.quality;
     let latents = network.encoder.forward(features, quality)?;
     let coded = bottleneck.code(&latents, conditions.qualities)?;
     let rendered = network.decoder.forward(&coded.code, quality)?;
     let difference = (&rendered - features)?;
     let absolute = difference.abs()?.mean_all()?;
-    let level_error = (levels(&rendered)? - levels(features)?)?.abs()?.mean_all()?;
+    let level_error = (levels(&rendered, scale)? - levels(features, scale)?)?.abs()?.mean_all()?;
     let mut total = (&absolute + (difference.sqr()?.mean_all()? * 0.5)?)?;
     total = (total + (level_error * LEVEL_WEIGHT)?)?;
     let mut events_per_frame = 0.0;
@@ -130,11 +131,12 @@ fn cost_of_events(
 }
 
 /// Level of each frame in nepers (batch, frames): half the logarithm of the power in all of its bins.
-fn levels(features: &Tensor) -> Result<Tensor> {
+fn levels(features: &Tensor, scale: &FeatureScale) -> Result<Tensor> {
     let layout = BandLayout::new();
     let bins: Vec<f32> = (0..BANDS).map(|band| layout.bins(band).len() as f32).collect();
     let bins = Tensor::from_vec(bins, (BANDS, 1), features.device())?;
-    let magnitudes = features.exp()?.affine(1.0, -f64::from(FLOOR))?.relu()?;
+    let floor = Tensor::from_slice(scale.floor(), BANDS, features.device())?;
+    let magnitudes = features.exp()?.broadcast_sub(&floor)?.relu()?;
     let power = linear(&magnitudes.sqr()?, &bins, &Tensor::zeros((1, 1), features.dtype(), features.device())?)?;
     power.affine(1.0, SILENT_POWER)?.log()?.squeeze(2)? * 0.5
 }

@@ -25,6 +25,7 @@ pub(crate) fn is_fixed(name: &str) -> bool {
 pub(crate) fn auto_encoder(config: &TrainingConfig, step: u64, weights: &dyn Parameters) -> Result<AutoEncoder> {
     let with_prior = config.bottleneck == BottleneckConfig::Events && schedule::prior_learns(config, step);
     Ok(AutoEncoder {
+        scale: config.features.scale()?,
         network: Network::new(&config.network, weights)?,
         bottleneck: Bottleneck::new(config.bottleneck, &config.network, weights)?,
         prior: if with_prior { Some(Prior::new(&config.network, weights)?) } else { None },
@@ -122,7 +123,7 @@ fn differentiate(
     places: std::ops::Range<usize>,
 ) -> Result<Shard> {
     let draw = Draw { seed: config.seed, step, batch: config.batch, places, frames: config.frames };
-    let batch = crops(clips, &draw, &config.augmentation)?;
+    let batch = crops(clips, &draw, &config.augmentation, &config.features.scale()?)?;
     let device = variables.device();
     let features = batch.features.to_device(&device)?;
     let quality = quality_features(&batch.qualities, config.network.knots)?.to_device(&device)?;

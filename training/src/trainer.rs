@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use spiccato::atomic_file::AtomicFile;
-use spiccato::network::save_model;
+use spiccato::network::{ModelWeights, Precision, save_model};
 use spiccato::signal::{HOP, SAMPLE_RATE};
 
 use crate::bottleneck::{self, BottleneckConfig};
@@ -175,7 +175,12 @@ impl Trainer {
         let prior = if with_prior { Some(prior::quantise(&self.config.network, &weights)?) } else { None };
         let elsewhere = [bottleneck::PREFIX, rate::PREFIX];
         weights.retain(|name, _| !prior::owns(name) && !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
-        let model = save_model(&self.config.network, &weights, prior.as_ref());
+        let weights = ModelWeights {
+            config: self.config.network.clone(),
+            feature_scale: self.config.features.scale()?,
+            tensors: weights,
+        };
+        let model = save_model(&weights, prior.as_ref(), Precision::Half);
         model.with_context(|| format!("step {} of {}", self.step(), self.folder.display()))
     }
 
@@ -279,7 +284,7 @@ fn set_statistics(config: &TrainingConfig, clips: &[Clip], variables: &Variables
     for step in 0..STATISTICS_BATCHES {
         let draw =
             Draw { seed: config.seed, step, batch: config.batch, places: 0..config.batch, frames: config.frames };
-        batches.push(crops(clips, &draw, &config.augmentation)?.features);
+        batches.push(crops(clips, &draw, &config.augmentation, &config.features.scale()?)?.features);
     }
     let features = Tensor::cat(&batches, 0)?;
     let mean = features.mean((0, 1))?;

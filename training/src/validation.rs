@@ -43,7 +43,7 @@ pub(crate) fn validate(model: &AutoEncoder, pressures: &[f32], clips: &[Clip]) -
 }
 
 fn validate_at(model: &AutoEncoder, clips: &[Clip], quality: f32, pressure: f64) -> Result<Validation> {
-    let AutoEncoder { network, bottleneck, prior } = model;
+    let AutoEncoder { scale, network, bottleneck, prior } = model;
     let config = network.config();
     let condition = quality_features(&[quality], config.knots)?;
     let (mut distortion, mut frames, mut nats) = (0.0, 0.0, 0.0);
@@ -51,7 +51,7 @@ fn validate_at(model: &AutoEncoder, clips: &[Clip], quality: f32, pressure: f64)
     for clip in clips {
         let length = FRAMES.min((clip.samples / HOP).saturating_sub(4)).max(8);
         let start = clip.samples.saturating_sub((length + 4) * HOP) / 2;
-        let features = features_of(clip, start, length)?;
+        let features = features_of(clip, start, length, scale)?;
         let code = bottleneck.code(&network.encoder.forward(&features, &condition)?, &[quality])?.code;
         let rendered = network.decoder.forward(&code, &condition)?;
         let difference = (rendered - features)?.abs()?.mean_all()?.to_scalar::<f32>()?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use spiccato::network::{load_model, load_weights};
 use spiccato_training::baseline::Baseline;
 use spiccato_training::data::{Corpus, find_sources, open_corpus};
-use spiccato_training::{InitialWeights, Outcome, Trainer, TrainingConfig};
+use spiccato_training::{FeatureConfig, InitialWeights, Outcome, Trainer, TrainingConfig};
 
 /// A folder of tones whose pitch and level change every quarter of a second.
 fn write_corpus(folder: &Path) {
@@ -151,7 +151,7 @@ fn a_run_begins_with_the_weights_of_another() {
     let corpus = corpus(folder.path());
     let first = folder.path().join("first");
     Trainer::start(config(10), &corpus, &first).unwrap().run(&corpus, |_, _| true).unwrap();
-    let trained = load_weights(&std::fs::read(first.join("model.safetensors")).unwrap()).unwrap().1;
+    let trained = load_weights(&std::fs::read(first.join("model.safetensors")).unwrap()).unwrap().tensors;
     for file in ["checkpoint.safetensors", "model.safetensors"] {
         let initial = InitialWeights::load(&first.join(file), &config(1)).unwrap();
         let second = folder.path().join(file);
@@ -159,12 +159,15 @@ fn a_run_begins_with_the_weights_of_another() {
         let config = TrainingConfig { warm_up: 100, ..config(1) };
         let mut trainer = Trainer::start(config, &corpus, &second).unwrap().begin_with(&initial).unwrap();
         trainer.run(&corpus, |_, _| true).unwrap();
-        let begun = load_weights(&std::fs::read(second.join("model.safetensors")).unwrap()).unwrap().1;
+        let begun = load_weights(&std::fs::read(second.join("model.safetensors")).unwrap()).unwrap().tensors;
         for (name, weight) in &trained {
             let difference = (&begun[name] - weight).unwrap().abs().unwrap().max_all().unwrap();
             assert!(difference.to_scalar::<f32>().unwrap() < 5e-3, "{name} from {file}");
         }
     }
+    let other = TrainingConfig { features: FeatureConfig { gate: 0.0, ..config(1).features }, ..config(1) };
+    let refused = InitialWeights::load(&first.join("model.safetensors"), &other).err().unwrap().to_string();
+    assert!(refused.contains("make [features] the same"), "{refused}");
     let other = TrainingConfig::from_toml("[network]\nwidth = 24").unwrap();
     let refused = InitialWeights::load(&first.join("model.safetensors"), &other).err().unwrap().to_string();
     assert!(refused.contains("make [network] the same"), "{refused}");

@@ -119,8 +119,7 @@ mod tests {
     use crate::network::small;
 
     fn network() -> Network {
-        let (config, weights) = small();
-        weights.network(&config).unwrap()
+        small().network().unwrap()
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use firing::{ActivityCost, Firing};
 pub use inference::{EventDecoder, encode_events};
 #[cfg(test)]
 pub(crate) use weights::tests::small;
-pub use weights::{Weights, save_model};
+pub use weights::{Precision, Weights, load_weights, save_model};
 
 use block::Block;
 use candle_core::{Device, Result, Tensor};

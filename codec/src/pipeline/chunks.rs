@@ -3,22 +3,21 @@
 use rayon::prelude::*;
 
 use super::Analysis;
-use crate::Result;
 use crate::container::{Header, SideParameters};
 use crate::events::EventMatrix;
-use crate::network::{Firing, Network, encode_events};
-use crate::signal::log_features;
+use crate::network::{Firing, encode_events};
+use crate::{Model, Result};
 
 /// Encodes `chunks` of the file with this header and hands them to `sink` in their order.
 pub(crate) fn for_each_chunk(
     analysis: &mut Analysis,
-    network: &Network,
+    model: &Model,
     header: &Header,
     firing: Firing,
     chunks: &[u32],
     mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
 ) -> Result<()> {
-    let context = network.config().context() as u64;
+    let context = model.network().config().context() as u64;
     let (gain, quality) = (analysis.gain, header.quality.fraction());
     for group in chunks.chunks(rayon::current_num_threads()) {
         let mut pieces = Vec::with_capacity(group.len());
@@ -33,8 +32,8 @@ pub(crate) fn for_each_chunk(
             .into_par_iter()
             .map(|(magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
-                log_features(&magnitudes, gain, &mut features);
-                encode_events(network, &features, range, quality, firing)
+                model.feature_scale().features(&magnitudes, gain, &mut features);
+                encode_events(model.network(), &features, range, quality, firing)
             })
             .collect::<Result<_>>()?;
         for (&chunk, events) in group.iter().zip(encoded) {

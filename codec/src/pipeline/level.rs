@@ -5,11 +5,11 @@
 use rayon::prelude::*;
 
 use super::{Analysis, for_each_chunk};
-use crate::Result;
 use crate::container::Header;
 use crate::events::EventMatrix;
-use crate::network::{EventDecoder, Firing, Network};
+use crate::network::{EventDecoder, Firing};
 use crate::signal::{BANDS, BandLayout, HOP, Renderer, analyze};
+use crate::{Model, Result};
 
 /// Chunks that are listened to, spread evenly over the file: all of a file of up to a minute.
 const CHUNKS: u32 = 6;
@@ -18,17 +18,17 @@ const CHUNKS: u32 = 6;
 const MAX_CORRECTION_DB: f64 = 6.0;
 
 /// The gain in dB that brings the decoded signal to the level of the original.
-pub(crate) fn correction_db(file: &mut Analysis, network: &Network, header: &Header, firing: Firing) -> Result<f64> {
+pub(crate) fn correction_db(file: &mut Analysis, model: &Model, header: &Header, firing: Firing) -> Result<f64> {
     let total = header.chunks();
     let count = total.min(CHUNKS);
     let chunks: Vec<u32> = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
     let mut events = Vec::with_capacity(chunks.len());
-    for_each_chunk(file, network, header, firing, &chunks, |_, matrix, _| {
+    for_each_chunk(file, model, header, firing, &chunks, |_, matrix, _| {
         events.push(matrix);
         Ok(())
     })?;
     let decoded: Vec<f64> =
-        events.par_iter().map(|events| decoded_power(events, network, header, file.gain)).collect::<Result<_>>()?;
+        events.par_iter().map(|events| decoded_power(events, model, header, file.gain)).collect::<Result<_>>()?;
     let mut original = 0.0;
     for &chunk in &chunks {
         let start = u64::from(chunk) * u64::from(header.chunk_frames);
@@ -42,12 +42,12 @@ pub(crate) fn correction_db(file: &mut Analysis, network: &Network, header: &Hea
 }
 
 /// Power of a chunk as the decoder renders it from rest.
-fn decoded_power(events: &EventMatrix, network: &Network, header: &Header, gain: f32) -> Result<f64> {
-    let mut decoder = EventDecoder::new(network.clone(), header.quality.fraction())?;
+fn decoded_power(events: &EventMatrix, model: &Model, header: &Header, gain: f32) -> Result<f64> {
+    let mut decoder = EventDecoder::new(model.network().clone(), header.quality.fraction())?;
     let mut features = Vec::new();
     decoder.push(events, &mut features)?;
     decoder.finish(&mut features)?;
-    let mut renderer = Renderer::new(gain, 1);
+    let mut renderer = Renderer::new(model.feature_scale().clone(), gain, 1);
     let mut samples = [Vec::new()];
     renderer.push(&features, &mut samples);
     renderer.finish(u64::from(events.frames().saturating_sub(1)) * HOP as u64, &mut samples)?;

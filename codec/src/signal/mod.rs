@@ -23,7 +23,7 @@ mod transform;
 
 pub use analysis::{Analyzer, analyze};
 pub use bands::BandLayout;
-pub use features::{FLOOR, TARGET_RMS, log_features, magnitudes};
+pub use features::{FeatureScale, TARGET_RMS};
 pub use limiter::Limiter;
 pub use loudness::Loudness;
 pub use rendering::Renderer;

@@ -1,21 +1,23 @@
 //! Decoded features to samples: magnitudes, phases, overlap-add, and in stereo the side.
 
-use super::{BANDS, StereoSlot, Synthesizer, magnitudes};
+use super::{BANDS, FeatureScale, StereoSlot, Synthesizer};
 use crate::Result;
 
 /// Turns the frames of features that a decoder network gives into samples at 24 kHz.
 #[derive(Debug)]
 pub struct Renderer {
+    feature_scale: FeatureScale,
     gain: f32,
     synthesizer: Synthesizer,
     magnitudes: Vec<f32>,
 }
 
 impl Renderer {
-    /// A renderer at the beginning of a signal of 1 or 2 channels to which `gain` was applied before coding.
-    pub fn new(gain: f32, channels: u16) -> Self {
+    /// A renderer at the beginning of a signal of 1 or 2 channels to which `gain` was applied before coding, for features of this
+    /// scale.
+    pub fn new(feature_scale: FeatureScale, gain: f32, channels: u16) -> Self {
         let synthesizer = if channels == 1 { Synthesizer::mono() } else { Synthesizer::stereo() };
-        Self { gain, synthesizer, magnitudes: Vec::new() }
+        Self { feature_scale, gain, synthesizer, magnitudes: Vec::new() }
     }
 
     /// Takes the stereo parameters of the next slot, which must come before the slot's first frame. In mono they are
@@ -28,7 +30,7 @@ impl Renderer {
     /// right.
     pub fn push(&mut self, features: &[f32], channels: &mut [Vec<f32>]) {
         self.magnitudes.clear();
-        magnitudes(features, self.gain, &mut self.magnitudes);
+        self.feature_scale.magnitudes(features, self.gain, &mut self.magnitudes);
         for frame in self.magnitudes.as_chunks::<BANDS>().0 {
             self.synthesizer.push(frame, channels);
         }

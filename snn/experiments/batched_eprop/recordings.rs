@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use spiccato::audio_file::Surround;
-use spiccato::signal::{BANDS, FLOOR, Loudness, analyze, log_features};
+use spiccato::signal::{BANDS, FeatureScale, Loudness, analyze};
 
 use crate::evaluate::read_at_codec_rate;
 use spiccato_neurons::Random;
@@ -92,9 +92,10 @@ fn spikes(samples: &[f32]) -> Vec<f32> {
     let mut loudness = Loudness::new();
     loudness.push(samples);
     let mut features = Vec::new();
-    log_features(&analyze(samples), loudness.gain(), &mut features);
+    let scale = FeatureScale::first(BANDS);
+    scale.features(&analyze(samples), loudness.gain(), &mut features);
     let mut spikes = vec![0.0; FRAMES * INPUTS];
-    let mut last = [FLOOR.ln(); CHANNELS];
+    let mut last = [scale.floor()[0].ln(); CHANNELS];
     for (frame, spikes) in features.chunks_exact(BANDS).zip(spikes.chunks_exact_mut(INPUTS)) {
         let (rising, falling) = spikes.split_at_mut(CHANNELS);
         for (channel, bands) in frame.chunks_exact(WIDTH).take(CHANNELS).enumerate() {

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use spiccato::signal::{BANDS, HOP, TARGET_RMS, analyze, log_features};
+use spiccato::signal::{BANDS, FeatureScale, HOP, TARGET_RMS, analyze};
 
 use super::augmentation::{from_db, samples};
 use super::cache::Clip;
@@ -44,7 +44,7 @@ pub struct Draw {
 ///
 /// # Errors
 /// If there is no clip or the cache can't be read.
-pub fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation) -> Result<Batch> {
+pub fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation, scale: &FeatureScale) -> Result<Batch> {
     let total: usize = clips.iter().map(|c| c.samples).sum();
     ensure!(total > 0, "the training data is empty");
     let mut features = Vec::with_capacity(draw.places.len() * draw.frames * BANDS);
@@ -66,7 +66,8 @@ pub fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation) -> Result
         let gain_db = rng.random_range(-augmentation.gain_db..=augmentation.gain_db);
         let gain = TARGET_RMS / clip.rms.max(SILENCE) * from_db(gain_db);
         let equaliser = random_equaliser(&mut rng, augmentation.equaliser_db);
-        features_within(&piece, gain, &equaliser, draw.frames, &mut features);
+        let magnitudes = magnitudes_within(&piece, &equaliser, draw.frames);
+        scale.features(&magnitudes, gain, &mut features);
     }
     let features = Tensor::from_vec(features, (draw.places.len(), draw.frames, BANDS), &Device::Cpu)?;
     Ok(Batch { features, qualities })
@@ -78,20 +79,21 @@ fn samples_of(frames: usize) -> usize {
 }
 
 /// Features (1, frames, bands) of a piece of a clip at its normal level, without augmentation.
-pub(crate) fn features_of(clip: &Clip, start: usize, frames: usize) -> Result<Tensor> {
+pub(crate) fn features_of(clip: &Clip, start: usize, frames: usize, scale: &FeatureScale) -> Result<Tensor> {
     let piece = clip.read(start as i64, samples_of(frames))?;
     let mut features = Vec::with_capacity(frames * BANDS);
-    features_within(&piece, TARGET_RMS / clip.rms.max(SILENCE), &[1.0; BANDS], frames, &mut features);
+    let magnitudes = magnitudes_within(&piece, &[1.0; BANDS], frames);
+    scale.features(&magnitudes, TARGET_RMS / clip.rms.max(SILENCE), &mut features);
     Ok(Tensor::from_vec(features, (1, frames, BANDS), &Device::Cpu)?)
 }
 
-fn features_within(piece: &[f32], gain: f32, equaliser: &[f32; BANDS], frames: usize, features: &mut Vec<f32>) {
-    let mut magnitudes = analyze(piece);
-    let magnitudes = &mut magnitudes[MARGIN * BANDS..][..frames * BANDS];
+/// Magnitudes (frames, bands) of a piece without its margins, through an equaliser.
+fn magnitudes_within(piece: &[f32], equaliser: &[f32; BANDS], frames: usize) -> Vec<f32> {
+    let mut magnitudes = analyze(piece)[MARGIN * BANDS..][..frames * BANDS].to_vec();
     for frame in magnitudes.chunks_exact_mut(BANDS) {
         frame.iter_mut().zip(equaliser).for_each(|(m, &e)| *m *= e);
     }
-    log_features(magnitudes, gain, features);
+    magnitudes
 }
 
 /// Gain per band: the sum of three cosines over the bands with random phases and normally distributed amplitudes.
