@@ -1,7 +1,7 @@
-//! Audio files: reading any common format as interleaved f32, changing the sample rate, writing WAV.
+//! Audio files: reading any common format as interleaved f32, changing the sample rate, writing WAV and FLAC.
 //!
 //! [`AudioInput`] names a source that can be read more than once, [`AudioReader`] streams its samples in blocks,
-//! [`Resampler`] changes the rate of a stream, [`Limiter`] keeps peaks under full scale and [`WavWriter`] stores the
+//! [`Resampler`] changes the rate of a stream, [`Limiter`] keeps peaks under full scale and [`AudioWriter`] stores the
 //! result. Everything streams: memory does not grow with the length of the audio.
 //!
 //! ```no_run
@@ -22,22 +22,35 @@
 //! # }
 //! ```
 
+mod aac;
+mod caf;
+mod container;
 mod downmix;
+mod flac;
 mod input;
+mod kinds;
 mod limiter;
-mod mp4_edit;
+mod mp4;
+mod mp4_boxes;
+mod opus;
 mod read;
+mod remark;
 mod resample;
+mod riff_tags;
 mod tags;
+mod trailer;
+mod view;
+mod wave;
 mod write;
 
 pub use downmix::Surround;
 pub use input::AudioInput;
 pub use limiter::Limiter;
 pub use read::{AudioReader, AudioSpec};
+pub use remark::Remark;
 pub use resample::{Resampler, resampled_length};
 pub use tags::{MAX_TAG_BYTES, MAX_TAGS, Tag};
-pub use write::{SampleFormat, WavSpec, WavWriter};
+pub use write::{AudioWriter, FileKind, OutputSpec, SampleFormat};
 
 use std::ops::RangeInclusive;
 
