@@ -37,6 +37,20 @@ pub enum Error {
         /// What is wrong, with the value, and what to do.
         reason: String,
     },
+    /// The output has the name of a file that exists, and was not told to replace it.
+    #[error("{path}: the file exists already, and is kept", path = path.display())]
+    Exists {
+        /// The existing file.
+        path: PathBuf,
+    },
+    /// The output would destroy what it is made from.
+    #[error("{output}: the output would overwrite the input {input}", output = output.display(), input = input.display())]
+    OutputIsInput {
+        /// The output's path.
+        output: PathBuf,
+        /// The input that is the same file.
+        input: PathBuf,
+    },
     /// A function was called with a value that it can't take: change the call.
     #[error("{0}")]
     Usage(String),

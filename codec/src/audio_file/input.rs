@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use symphonia::core::io::MediaSource;
 
-use super::old;
 use super::{AudioReader, Surround};
-use crate::{Error, Result};
+use crate::{AudioFault, Error, Result};
 
 /// A source of audio that any number of readers can be made from, one after the other or side by side.
 #[derive(Debug)]
 pub struct AudioInput {
     name: PathBuf,
     source: Source,
+    lenient: bool,
 }
 
 #[derive(Debug)]
@@ -32,19 +32,19 @@ impl AudioInput {
     /// to an anonymous temporary file first, because some containers keep their index at the end.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file can't be opened, [`Error::Malformed`] if it is empty or a folder.
+    /// [`Error::Io`] if the file can't be opened, [`Error::Audio`] if it is empty or a folder.
     pub fn open(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
             return Self::spool(PathBuf::from("standard input"), &mut io::stdin().lock());
         }
         let metadata = fs::metadata(path).map_err(Error::io(path))?;
         if metadata.is_dir() {
-            return Err(old::malformed(format!("{}: is a folder, not an audio file", path.display())));
+            return Err(Error::audio(path, AudioFault::Unsupported, "is a folder, not an audio file"));
         }
         if !metadata.is_file() {
             return Self::spool(path.to_owned(), &mut File::open(path).map_err(Error::io(path))?);
         }
-        let input = Self { name: path.to_owned(), source: Source::File(path.to_owned()) };
+        let input = Self { name: path.to_owned(), source: Source::File(path.to_owned()), lenient: false };
         input.require_bytes(metadata.len())
     }
 
@@ -52,14 +52,21 @@ impl AudioInput {
     fn spool(name: PathBuf, stream: &mut dyn Read) -> Result<Self> {
         let mut file = tempfile::tempfile().map_err(Error::io(&name))?;
         let length = io::copy(stream, &mut file).map_err(Error::io(&name))?;
-        Self { name, source: Source::Spooled(Arc::new(Mutex::new(file))) }.require_bytes(length)
+        Self { name, source: Source::Spooled(Arc::new(Mutex::new(file))), lenient: false }.require_bytes(length)
     }
 
     fn require_bytes(self, length: u64) -> Result<Self> {
         if length == 0 {
-            return Err(old::malformed(format!("{}: the file is empty", self.name.display())));
+            return Err(Error::audio(&self.name, AudioFault::Empty, "the file is empty"));
         }
         Ok(self)
+    }
+
+    /// Reads what can be read of a damaged file: what can't is silent, and [`AudioReader::remarks`] says where. The rule is
+    /// to refuse damaged files.
+    #[must_use]
+    pub fn lenient(self, lenient: bool) -> Self {
+        Self { lenient, ..self }
     }
 
     /// The name to use in messages: the path, or `standard input`.
@@ -79,7 +86,7 @@ impl AudioInput {
                 Box::new(SharedFile { file: Arc::clone(file), position: 0, length })
             }
         };
-        AudioReader::new(&self.name, source, surround)
+        AudioReader::new(&self.name, source, surround, self.lenient)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Audio files: reading any common format as interleaved f32, writing WAV.
+//! Audio files: reading any common format as interleaved f32, writing WAV, FLAC and plain samples.
 //!
-//! [`AudioInput`] names a source, [`AudioReader`] streams its samples in blocks, and [`WavWriter`] stores samples.
+//! [`AudioInput`] names a source, [`AudioReader`] streams its samples in blocks, and [`AudioWriter`] stores samples.
 //! Everything streams: memory does not grow with the length of the audio.
 //!
 //! ```no_run
@@ -18,20 +18,32 @@
 //! # }
 //! ```
 
+mod aac;
 mod blocks;
+mod caf;
+mod container;
 mod downmix;
+mod flac;
 mod input;
-mod mp4_edit;
-mod old;
+mod kinds;
+mod mp4;
+mod mp4_boxes;
+mod opus;
 mod read;
+mod remark;
+mod riff_tags;
 mod tags;
+mod trailer;
+mod view;
+mod wave;
 mod write;
 
 pub use blocks::Blocks;
 pub use downmix::Surround;
 pub use input::AudioInput;
 pub use read::{AudioReader, AudioSpec};
+pub use remark::Remark;
 pub use tags::{MAX_TAG_BYTES, MAX_TAGS, Tag};
-pub use write::{SampleFormat, WavSpec, WavWriter};
+pub use write::{AudioWriter, FileKind, OutputSpec, SampleFormat};
 
 pub use crate::format::SAMPLE_RATES;

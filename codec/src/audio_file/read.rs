@@ -2,43 +2,48 @@
 //!
 //! Decoding is Symphonia's. What this module adds is strictness: a codec that stores what it is given must not take a
 //! damaged file for a short one. So a corrupt packet, a stream that ends before the length its header declares, a
-//! checksum that doesn't match, or a sample that is no number, is an error that says where.
+//! checksum that doesn't match, or a sample that is no number, is an error that says where. Read leniently, such places
+//! are silent and remarked upon instead.
 
-use std::fmt::Display;
-use std::io::{ErrorKind, SeekFrom};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_OGG,
+    FORMAT_ID_WAVE,
 };
 use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
 
-use super::downmix::{Mixer, Surround};
-use super::mp4_edit;
-use super::old;
-use super::{SAMPLE_RATES, Tag, tags};
-use crate::{Error, Result};
+use super::container::Container;
+use super::downmix::{Mixer, Surround, usual_layout};
+use super::remark::Remark;
+use super::wave::Length;
+use super::{SAMPLE_RATES, Tag, aac, kinds, opus, tags};
+use crate::{AudioFault, Error, Result};
 
 /// The largest magnitude a sample may have, full scale being 1. Float files may exceed full scale, some by a wrong
 /// scale (such as that of 16-bit integers); beyond this a sample is damage, and its square would upset the analysis.
 const MAX_MAGNITUDE: f32 = 1e6;
-
 /// More channels than this are taken for damage: decoders allocate by them.
 const MAX_CHANNELS: usize = 64;
-/// Data lengths that SoX and LAME write into the header of a WAV file when they write to a pipe and don't know it; SoX
-/// rounds its own down to whole frames. (Symphonia knows ffmpeg's.)
-const UNKNOWN_DATA_LENGTHS: [u64; 2] = [0x7fff_f000, 0x7fff_ffff];
-
 /// Samples that may follow the declared end of an MP3: a few packets of padding.
 const MAX_MP3_PADDING: u64 = 8 * 1152;
+/// Frames of silence given out at once.
+const SILENT_BLOCK: u64 = 4096;
+/// The longest gap in seconds that is filled with silence in a file of undeclared length.
+const MAX_GAP_SECONDS: u64 = 600;
+/// The most errors in a row before a format reader is taken to be at its end.
+const MAX_ERRORS_IN_A_ROW: usize = 1000;
 
 /// What a file says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,16 +65,25 @@ pub struct AudioReader {
     format: Box<dyn FormatReader>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
+    /// Whether the times of packets count frames.
+    timed: bool,
+    lenient: bool,
     layout: Channels,
     mixer: Option<Mixer>,
     spec: AudioSpec,
-    /// Where an edit list leaves out the beginning or the end: the frames to give out, of those decoded.
+    /// Where the beginning or the end is left out: the frames to give out, of those decoded.
     played: Option<Range<u64>>,
     decoded_frames: u64,
     /// Frames given out.
     frames: u64,
+    /// The time at which the next packet should begin.
+    next_start: Option<i64>,
+    /// Silent frames to give out before what is held back.
+    silence: u64,
+    held: Vec<f32>,
     decoded: Vec<f32>,
     mixed: Vec<f32>,
+    remarks: Vec<Remark>,
     /// The first packet is decoded on opening, because only then are rate and channels certain.
     first_is_waiting: bool,
     finished: bool,
@@ -77,62 +91,87 @@ pub struct AudioReader {
 
 impl AudioReader {
     /// Opens a stream and decodes its first packet.
-    pub(super) fn new(name: &Path, source: Box<dyn MediaSource>, surround: Surround) -> Result<Self> {
-        let mut reader = guarded(name, || Self::probe(name, source))?;
+    pub(super) fn new(name: &Path, source: Box<dyn MediaSource>, surround: Surround, lenient: bool) -> Result<Self> {
+        let mut reader = guarded(name, || Self::probe(name, source, lenient))?;
         reader.decode_block()?;
         let (rate, channels) = (reader.spec.sample_rate, reader.layout.count());
-        let shown = name.display();
         if !SAMPLE_RATES.contains(&rate) {
             let (least, most) = SAMPLE_RATES.into_inner();
-            return Err(old::unsupported(format!(
-                "{shown}: a sample rate of {rate} Hz; {least} to {most} Hz are supported"
-            )));
+            let reason = format!("a sample rate of {rate} Hz; {least} to {most} Hz are supported");
+            return Err(reader.fault(AudioFault::Unsupported, reason));
         }
         if channels > 2 && surround == Surround::Refuse {
-            return Err(old::unsupported(format!(
-                "{shown}: {channels} channels, but only mono and stereo can be stored; --downmix mixes them to stereo"
-            )));
+            let reason = format!(
+                "{channels} channels, but only mono and stereo can be stored; more must be mixed down to stereo"
+            );
+            return Err(reader.fault(AudioFault::Unsupported, reason));
         }
         reader.mixer = (channels > 2).then(|| Mixer::new(&reader.layout));
         reader.spec.channels = reader.mixer.as_ref().map_or(channels, Mixer::outputs);
         Ok(reader)
     }
 
-    fn probe(name: &Path, mut source: Box<dyn MediaSource>) -> Result<Self> {
-        let shown = name.display();
-        let edit = mp4_edit::find(source.as_mut()).unwrap_or(None); // what is damaged here, Symphonia will name
-        source.seek(SeekFrom::Start(0)).map_err(Error::io(name))?;
-        let stream = MediaSourceStream::new(source, Default::default());
+    fn probe(name: &Path, source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
+        let fault = |fault, reason: String| Error::audio(name, fault, reason);
+        let container = Container::open(name, source)?;
+        let stream = MediaSourceStream::new(container.source, Default::default());
         let mut format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| probe_error(name, error))?;
-        let tags = tags::collect(format.as_mut());
-        let no_audio = || old::malformed(format!("{shown}: the file holds no audio track"));
+            .map_err(|error| probe_error(name, error, container.kind))?;
+        let tags = tags::collect(format.as_mut(), &container.tags);
+        let no_audio = || fault(AudioFault::Empty, "the file holds no audio track".into());
         let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
-        let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?;
+        let mut parameters =
+            track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?.clone();
+        correct(&mut parameters, container.codec, container.has_layout);
         let channels = parameters.channels.as_ref().map_or(0, Channels::count);
         if channels > MAX_CHANNELS {
-            return Err(old::limit(format!("{shown}: {channels} channels; more than {MAX_CHANNELS} can't be right")));
+            let reason = format!("{channels} channels; more than {MAX_CHANNELS} can't be right");
+            return Err(fault(AudioFault::Limit, reason));
+        }
+        let config = parameters.extra_data.as_deref().filter(|_| parameters.codec == CODEC_ID_AAC);
+        if let Some(reason) = config.and_then(aac::undecodable) {
+            return Err(fault(AudioFault::Unsupported, undecodable(&reason)));
         }
         let kind = format.format_info().format;
-        let declared = declared_frames(track, parameters, kind);
-        // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost.
-        let gapless = kind != FORMAT_ID_MP3 || declared.is_some();
-        let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
+        let mut declared = match container.length {
+            Length::Declared => declared_frames(track, kind),
+            Length::Frames(frames) => Some(frames),
+            Length::Unknown => None,
+        };
+        // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost. The edit list of an MP4 file
+        // leaves out what its Opus header says.
+        let edit = container.edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
+        let gapless =
+            if kind == FORMAT_ID_ISOMP4 { edit.is_none() } else { kind != FORMAT_ID_MP3 || declared.is_some() };
+        let decoder = opus::decoders()
+            .make_audio_decoder(&parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
             .map_err(|error| match error {
-                Symphonia::Unsupported(reason) => old::unsupported(format!(
-                    "{shown}: no decoder for the kind of audio in it ({reason}); convert it to FLAC or WAV first"
-                )),
-                error => probe_error(name, error),
+                Symphonia::Unsupported(reason) => {
+                    let named = kinds::codec_name(parameters.codec).or(container.kind);
+                    let what = named.map_or_else(|| format!("audio of an unknown kind ({reason})"), str::to_owned);
+                    fault(AudioFault::Unsupported, undecodable(&format!("holds {what}")))
+                }
+                error => probe_error(name, error, container.kind),
             })?;
-        let edit = edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
-        let played = edit.map(|edit| edit.range_of(declared));
+        let mut played = edit.map(|edit| edit.range_of(declared));
+        if kind == FORMAT_ID_CAF && played.is_none() {
+            // The table of packets says how many frames at the beginning and at the end are not audio.
+            let delay = u64::from(track.delay.unwrap_or(0));
+            played = declared.filter(|_| delay > 0).map(|frames| delay..delay.saturating_add(frames));
+            declared = played.as_ref().map_or(declared, |played| Some(played.end));
+        }
         let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
+        let timed = track
+            .time_base
+            .zip(parameters.sample_rate)
+            .is_some_and(|(base, rate)| base.numer.get() == 1 && base.denom.get() == rate);
         Ok(Self {
             name: name.to_owned(),
             kind,
             track: track.id,
+            timed,
+            lenient,
             format,
             decoder,
             layout: Channels::None,
@@ -141,8 +180,12 @@ impl AudioReader {
             played,
             decoded_frames: 0,
             frames: 0,
+            next_start: None,
+            silence: 0,
+            held: Vec::new(),
             decoded: Vec::new(),
             mixed: Vec::new(),
+            remarks: container.remarks.into_iter().map(Remark::on_file).collect(),
             first_is_waiting: true,
             finished: false,
         })
@@ -158,10 +201,15 @@ impl AudioReader {
         self.frames
     }
 
+    /// What was odd so far but did not keep the file from being read. Complete after the last block; bounded in number.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
     /// The next block of interleaved samples, whole frames of it, never empty; `None` at the end.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for damage (with its position), [`Error::Io`] if reading fails.
+    /// [`Error::Audio`] for damage (with its position), [`Error::Io`] if reading fails.
     pub fn next_block(&mut self) -> Result<Option<&[f32]>> {
         if !std::mem::take(&mut self.first_is_waiting) && (self.finished || !self.decode_block()?) {
             return Ok(None);
@@ -183,47 +231,121 @@ impl AudioReader {
     }
 
     fn decode_packets(&mut self) -> Result<bool> {
+        let mut ended = false;
         loop {
-            let packet = match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.track => packet,
-                Ok(Some(_)) => continue,
-                Ok(None) => return self.end().map(|()| false),
-                Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                    return self.end_in_midstream().map(|()| false);
+            let channels = self.layout.count();
+            if self.silence > 0 && channels > 0 && (ended || !self.held.is_empty()) {
+                let frames = self.silence.min(SILENT_BLOCK);
+                self.silence -= frames;
+                self.decoded.clear();
+                self.decoded.resize(frames as usize * channels, 0.0);
+            } else if !self.held.is_empty() {
+                std::mem::swap(&mut self.decoded, &mut self.held);
+                self.held.clear();
+            } else if ended {
+                return self.end().map(|()| false);
+            } else {
+                match self.next_packet()? {
+                    Some(packet) => self.decode(&packet)?,
+                    None => ended = true,
                 }
-                Err(Symphonia::IoError(error)) => return Err(Error::io(&self.name)(error)),
-                Err(error) => return Err(self.damage(&error)),
-            };
-            let beyond_end = packet.trim_end.get();
-            if self.kind == FORMAT_ID_MP3 && self.spec.declared_frames.is_some() && beyond_end > MAX_MP3_PADDING {
-                return Err(self.unsupported(
-                    "goes on after the end that its header declares; MP3 files joined into one must be split first",
-                ));
-            }
-            let buffer = match self.decoder.decode(&packet) {
-                Ok(buffer) => buffer,
-                Err(error) => return Err(self.damage(&error)),
-            };
-            if buffer.is_empty() {
                 continue;
             }
-            let (rate, layout) = (buffer.spec().rate(), buffer.spec().channels());
-            if self.decoded_frames == 0 {
-                self.spec.sample_rate = rate;
-                self.layout = layout.clone();
-            } else if rate != self.spec.sample_rate || *layout != self.layout {
-                let (channels, position) = (layout.count(), self.position());
-                return Err(self.unsupported(format!("changes to {rate} Hz, {channels} channel(s) {position}")));
-            }
-            buffer.copy_to_vec_interleaved(&mut self.decoded);
             self.keep_played();
             if self.decoded.is_empty() {
                 continue;
             }
             self.check_samples()?;
-            self.frames += (self.decoded.len() / self.layout.count()) as u64;
+            self.frames += (self.decoded.len() / channels) as u64;
             return Ok(true);
         }
+    }
+
+    /// The next packet of the track; nothing at the end, whether it is in good order or not.
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
+        for _ in 0..MAX_ERRORS_IN_A_ROW {
+            loop {
+                match self.format.next_packet() {
+                    Ok(Some(packet)) if packet.track_id == self.track => return Ok(Some(packet)),
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Ok(None),
+                    Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                        return self.end_in_midstream().map(|()| None);
+                    }
+                    Err(Symphonia::IoError(error)) => return Err(Error::io(&self.name)(error)),
+                    Err(error @ Symphonia::DecodeError(_)) if self.lenient => {
+                        self.remark(0, &error.to_string());
+                        break;
+                    }
+                    Err(error) => return Err(self.damage(&error)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Decodes a packet into `self.held`. What is missing before it, or can't be decoded, adds to `self.silence`.
+    fn decode(&mut self, packet: &Packet) -> Result<()> {
+        let beyond_end = packet.trim_end.get();
+        if self.kind == FORMAT_ID_MP3 && self.spec.declared_frames.is_some() && beyond_end > MAX_MP3_PADDING {
+            let reason =
+                "goes on after the end that its header declares; MP3 files joined into one must be split first";
+            return Err(self.fault(AudioFault::Unsupported, reason.into()));
+        }
+        let (start, duration) = (packet.pts.get(), packet.dur.get());
+        let expected =
+            self.next_start.replace(start.saturating_add_unsigned(duration + packet.trim_start.get() + beyond_end));
+        let missing = expected.map_or(0, |expected| u64::try_from(start.saturating_sub(expected)).unwrap_or(0));
+        if self.timed && missing > 0 {
+            self.miss(missing)?;
+        }
+        let buffer = match self.decoder.decode(packet) {
+            Ok(buffer) => buffer,
+            Err(error @ (Symphonia::DecodeError(_) | Symphonia::IoError(_))) if self.lenient => {
+                let silent = if self.timed { duration } else { 0 };
+                self.remark(silent, &error.to_string());
+                self.silence += silent;
+                return Ok(());
+            }
+            Err(error) => return Err(self.damage(&error)),
+        };
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let (rate, layout) = (buffer.spec().rate(), buffer.spec().channels());
+        if self.layout == Channels::None {
+            self.spec.sample_rate = rate;
+            self.layout = layout.clone();
+        } else if rate != self.spec.sample_rate || *layout != self.layout {
+            let (channels, position) = (layout.count(), self.position());
+            let reason = format!("changes to {rate} Hz, {channels} channel(s) {position}");
+            return Err(self.fault(AudioFault::Unsupported, reason));
+        }
+        buffer.copy_to_vec_interleaved(&mut self.held);
+        Ok(())
+    }
+
+    /// A gap of `frames` frames between two packets.
+    fn miss(&mut self, frames: u64) -> Result<()> {
+        if !self.lenient {
+            // Only the packets of FLAC carry times that are true to the frame whatever wrote them.
+            if self.kind != FORMAT_ID_FLAC {
+                return Ok(());
+            }
+            let reason = format!("{frames} samples are missing {}; the file is damaged", self.position());
+            return Err(self.fault(AudioFault::Damaged, reason));
+        }
+        let most = match self.spec.declared_frames {
+            Some(declared) => declared.saturating_sub(self.frames + self.silence),
+            None => MAX_GAP_SECONDS * u64::from(self.spec.sample_rate),
+        };
+        if frames <= most {
+            self.remark(frames, "samples are missing");
+            self.silence += frames;
+        } else {
+            self.remark(0, "the times of the packets make no sense");
+        }
+        Ok(())
     }
 
     /// Leaves of the decoded block what is to be played.
@@ -239,29 +361,39 @@ impl AudioReader {
         }
     }
 
-    fn check_samples(&self) -> Result<()> {
+    fn check_samples(&mut self) -> Result<()> {
         let sound = |sample: &f32| sample.abs() <= MAX_MAGNITUDE; // false for NaN
         let Some(index) = self.decoded.iter().position(|sample| !sound(sample)) else { return Ok(()) };
         let channels = self.layout.count();
         let (frame, channel) = (self.frames + (index / channels) as u64, index % channels + 1);
         let (seconds, sample) = (self.seconds(frame), self.decoded[index]);
-        Err(self.malformed(format!(
+        let reason = format!(
             "sample {frame} ({seconds:.3} s) of channel {channel} is {sample}; samples must be finite numbers near ±1"
-        )))
+        );
+        if !self.lenient {
+            return Err(self.fault(AudioFault::Damaged, reason));
+        }
+        Remark::add(&mut self.remarks, None, reason + ", and such as are not became 0", self.spec.sample_rate);
+        self.decoded.iter_mut().filter(|sample| !sound(sample)).for_each(|sample| *sample = 0.0);
+        Ok(())
     }
 
-    /// The container came to its end in good order.
+    /// The last packet has been decoded.
     fn end(&mut self) -> Result<()> {
         // A table of packets has been followed to its end; some writers count the padding of the last as audio.
         let by_table = self.kind == FORMAT_ID_CAF;
         if !by_table && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
-            return Err(self.cut_short());
+            self.cut_short()?;
         }
         if self.frames == 0 {
-            return Err(self.malformed("the file holds no samples"));
+            return Err(self.fault(AudioFault::Empty, "the file holds no samples".into()));
         }
         if self.decoder.finalize().verify_ok == Some(false) {
-            return Err(self.malformed("the decoded samples don't match the checksum in the file; it is damaged"));
+            let reason = "the decoded samples don't match the checksum in the file; it is damaged";
+            if !self.lenient {
+                return Err(self.fault(AudioFault::Damaged, reason.into()));
+            }
+            Remark::add(&mut self.remarks, None, reason.into(), self.spec.sample_rate);
         }
         Ok(())
     }
@@ -271,37 +403,50 @@ impl AudioReader {
         // Plain samples of undeclared length (written to a pipe, say) go on to the end of the file.
         let unframed = [FORMAT_ID_WAVE, FORMAT_ID_AIFF, FORMAT_ID_CAF].contains(&self.kind);
         if unframed && self.spec.declared_frames.is_none_or(|declared| self.frames >= declared) {
-            return self.end();
+            return Ok(());
         }
-        Err(self.cut_short())
+        // What is missing of a declared length will be said at the end.
+        if self.lenient && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
+            return Ok(());
+        }
+        self.cut_short()
     }
 
-    fn cut_short(&self) -> Error {
+    fn cut_short(&mut self) -> Result<()> {
         let frames = self.frames;
-        self.malformed(match self.spec.declared_frames {
+        let reason = match self.spec.declared_frames {
             Some(declared) if frames < declared => {
                 format!("only {frames} of the {declared} samples that its header declares are there; truncated?")
             }
             _ => format!("ends in the middle of the stream, after {frames} samples; truncated?"),
-        })
+        };
+        if !self.lenient {
+            return Err(self.fault(AudioFault::Truncated, reason));
+        }
+        Remark::add(&mut self.remarks, None, reason, self.spec.sample_rate);
+        Ok(())
+    }
+
+    /// Notes that `silent` frames from here on stand for something that could not be read.
+    fn remark(&mut self, silent: u64, reason: &str) {
+        let start = self.frames + self.silence;
+        Remark::add(&mut self.remarks, Some(start..start + silent), reason.into(), self.spec.sample_rate);
     }
 
     fn damage(&self, error: &Symphonia) -> Error {
         let position = self.position();
         match error {
-            Symphonia::ResetRequired => self.unsupported(format!(
-                "another recording begins {position}; files chained from several streams must be split first"
-            )),
-            error => self.malformed(format!("damaged {position} ({error})")),
+            Symphonia::ResetRequired => self.fault(
+                AudioFault::Unsupported,
+                format!("another recording begins {position}; files chained from several streams must be split first"),
+            ),
+            Symphonia::Unsupported(what) => self.fault(AudioFault::Unsupported, undecodable(&format!("holds {what}"))),
+            error => self.fault(AudioFault::Damaged, format!("damaged {position} ({error})")),
         }
     }
 
-    fn malformed(&self, problem: impl Display) -> Error {
-        old::malformed(format!("{}: {problem}", self.name.display()))
-    }
-
-    fn unsupported(&self, problem: impl Display) -> Error {
-        old::unsupported(format!("{}: {problem}", self.name.display()))
+    fn fault(&self, fault: AudioFault, reason: String) -> Error {
+        Error::audio(&self.name, fault, reason)
     }
 
     fn position(&self) -> String {
@@ -313,8 +458,26 @@ impl AudioReader {
     }
 }
 
+/// What to do about audio that there is no decoder for.
+fn undecodable(what: &str) -> String {
+    format!("{what}, which can't be decoded here; convert it to FLAC or WAV first")
+}
+
+/// Puts right what Symphonia takes from containers wrongly.
+fn correct(parameters: &mut AudioCodecParameters, codec: Option<AudioCodecId>, has_layout: bool) {
+    parameters.codec = codec.unwrap_or(parameters.codec);
+    if [CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW].contains(&parameters.codec) {
+        // Eight bits that stand for more; the decoder takes them for the width of what it gives.
+        parameters.bits_per_sample = None;
+        parameters.bits_per_coded_sample = None;
+    }
+    if !has_layout && let Some(channels) = &mut parameters.channels {
+        *channels = usual_layout(channels);
+    }
+}
+
 /// The length that the container declares, where that is a declaration: some writers don't know it.
-fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: FormatId) -> Option<u64> {
+fn declared_frames(track: &Track, format: FormatId) -> Option<u64> {
     let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
     match format {
         // Without the header of LAME or libavcodec this is Symphonia's guess from the bit rate of the first packets, or
@@ -324,12 +487,6 @@ fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: For
         // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
         // which can't be decoded without the one before, counts or doesn't.
         FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
-        FORMAT_ID_WAVE => {
-            let channels = parameters.channels.as_ref().map_or(0, Channels::count) as u64;
-            let frame_bytes = channels * u64::from(parameters.bits_per_coded_sample.unwrap_or(0)) / 8;
-            let placeholder = |length: u64| length.checked_div(frame_bytes) == Some(frames);
-            (!UNKNOWN_DATA_LENGTHS.into_iter().any(placeholder)).then_some(frames)
-        }
         _ => Some(frames),
     }
 }
@@ -338,22 +495,25 @@ fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: For
 fn guarded<T>(name: &Path, decode: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panic may leave inconsistent is not used again: readers end with their first error.
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err(old::malformed(format!("{}: damaged in a way that its decoder can't handle", name.display())))
+        Err(Error::audio(name, AudioFault::Damaged, "damaged in a way that its decoder can't handle"))
     })
 }
 
-fn probe_error(name: &Path, error: Symphonia) -> Error {
-    let shown = name.display();
+fn probe_error(name: &Path, error: Symphonia, kind: Option<&str>) -> Error {
+    let fault = |fault, reason: String| Error::audio(name, fault, reason);
     match error {
-        Symphonia::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            old::malformed(format!("{shown}: ends before its header does; truncated?"))
+        Symphonia::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => Error::io(name)(error),
+        _ if kind.is_some() => {
+            fault(AudioFault::Unsupported, undecodable(&format!("is {}", kind.unwrap_or_default())))
         }
-        Symphonia::IoError(error) => Error::io(name)(error),
-        Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => old::malformed(format!(
-            "{shown}: not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, AAC or ALAC in MP4, AIFF, CAF)"
-        )),
-        Symphonia::Unsupported(_) => old::unsupported(format!("{shown}: {error}")),
-        Symphonia::LimitError(_) => old::limit(format!("{shown}: {error}")),
-        error => old::malformed(format!("{shown}: damaged header ({error})")),
+        Symphonia::IoError(_) => fault(AudioFault::Truncated, "ends before its header does; truncated?".into()),
+        Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => fault(
+            AudioFault::Unsupported,
+            "not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, Opus, AAC or ALAC in MP4, Matroska, AIFF, CAF)"
+                .into(),
+        ),
+        Symphonia::Unsupported(reason) => fault(AudioFault::Unsupported, undecodable(reason)),
+        Symphonia::LimitError(_) => fault(AudioFault::Limit, error.to_string()),
+        error => fault(AudioFault::Damaged, format!("damaged header ({error})")),
     }
 }
