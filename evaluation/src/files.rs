@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround, WavSpec, WavWriter};
 use spiccato::signal::SAMPLE_RATE;
 
-use super::results::Problem;
+use crate::problem::Problem;
 use spiccato_datasets::{Split, find_sources, maestro_table};
 
 /// A file to evaluate.
