@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use spiccato_datasets::{Split, find_sources};
+use spiccato_datasets::{Audio, Split, find_sources};
 
 /// Extensions that a MIDI file beside its recording may have.
 const MIDI_EXTENSIONS: [&str; 3] = ["midi", "mid", "MID"];
@@ -40,15 +40,16 @@ pub fn midi_beside(audio: &Path) -> Option<PathBuf> {
 /// # Errors
 /// If the data set can't be read, a recording has no MIDI file, or there is no recording.
 pub fn performances_of(folder: &Path) -> Result<(Vec<Performance>, Vec<PathBuf>)> {
-    let (sources, missing) = find_sources(folder)?;
-    let held_out = sources.into_iter().filter(|source| source.split == Split::Validation);
-    let performances = held_out.map(|source| match source.midi {
-        Some(midi) => Ok(Performance { audio: source.path, midi }),
-        None => Performance::beside(source.path),
+    let set = find_sources(folder)?;
+    let held_out = set.sources.into_iter().filter(|source| source.split == Split::Validation);
+    let performances = held_out.filter_map(|source| match (source.audio, source.midi) {
+        (Audio::File(audio), Some(midi)) => Some(Ok(Performance { audio, midi })),
+        (Audio::File(audio), None) => Some(Performance::beside(audio)),
+        _ => None, // archives hold no MIDI files
     });
     let performances = performances.collect::<Result<Vec<_>>>()?;
     ensure!(!performances.is_empty(), "{}: no recording in the validation split", folder.display());
-    Ok((performances, missing))
+    Ok((performances, set.missing))
 }
 
 #[cfg(test)]
