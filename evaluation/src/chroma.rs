@@ -5,8 +5,8 @@
 //! weighted by a Gaussian of two octaves around 880 Hz). The distance is the mean of 1 − cosine over the frames in
 //! which the original sounds.
 
-use super::RATE;
-use super::spectrum::magnitudes;
+use crate::spectrum::RATE;
+use crate::spectrum::magnitudes;
 
 /// Window and hop in samples.
 const WINDOW: usize = 4096;

@@ -17,15 +17,15 @@ pub struct Codec {
     pub decode: Template,
     /// Bitrates that it can be asked for.
     pub rates: Rates,
-    /// What its program says of its version.
+    /// Version, as its program prints it.
     pub version: String,
     /// Whether it is one of the models that are judged, rather than a peer.
     pub ours: bool,
 }
 
 impl Codec {
-    /// Whatever decides what this codec makes of a file: its commands and version, with every file they name (programs,
-    /// scripts, weights) by content.
+    /// Everything that determines the output of this codec: its commands and version, with every file that they name
+    /// (programs, scripts, weights) by a hash of its content.
     pub fn identity(&self) -> String {
         format!("{}\n{}\n{}", self.version, self.encode.identity(), self.decode.identity())
     }
@@ -33,6 +33,7 @@ impl Codec {
 
 /// Bitrates in kbit/s that a codec can be asked for.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Rates {
     /// Any from the first to the second.
     Between(f64, f64),

@@ -61,12 +61,11 @@ fn delay(original: &[f32], decoded: &[f32]) -> Result<isize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
+    use spiccato_neurons::Random;
 
     fn noise(length: usize, seed: u64) -> Vec<f32> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..length).map(|_| random.random_range(-0.5..0.5)).collect()
+        let mut random = Random::new(seed, 0);
+        (0..length).map(|_| random.between(-0.5, 0.5) as f32).collect()
     }
 
     #[test]

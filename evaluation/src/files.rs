@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround, WavSpec, WavWriter};
 use spiccato::signal::SAMPLE_RATE;
 
-use super::results::Problem;
-use spiccato_datasets::{Split, find_sources, maestro_table};
+use crate::problem::Problem;
+use spiccato_datasets::{Audio, Split, find_sources};
 
 /// A file to evaluate.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +20,8 @@ pub struct Source {
     pub path: PathBuf,
 }
 
-/// The files of `inputs`: files as they are, all audio of a folder, the test split of a dataset laid out as MAESTRO.
-/// Second, what is wrong with some of them.
+/// The files of `inputs`: files as they are, of a folder all audio files, or its test split where its author declares
+/// one. Second, what is wrong with some of them.
 pub fn gather(inputs: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
     let (mut sources, mut problems) = (Vec::new(), Vec::new());
     for input in inputs {
@@ -31,15 +31,16 @@ pub fn gather(inputs: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
             continue;
         }
         match find_sources(input) {
-            Ok((found, missing)) => {
-                let only_test = maestro_table(input).is_ok_and(|table| table.is_some());
-                for source in found.into_iter().filter(|source| !only_test || source.split == Split::Test) {
-                    let name = source.path.strip_prefix(input).unwrap_or(&source.path);
-                    sources.push(Source { name: name.to_string_lossy().into_owned(), path: source.path });
+            Ok(set) => {
+                let only_test = set.rule.is_declared() && set.count(Split::Test) > 0;
+                for source in set.sources.into_iter().filter(|source| !only_test || source.split == Split::Test) {
+                    let Audio::File(path) = source.audio else { continue };
+                    let name = path.strip_prefix(input).unwrap_or(&path).to_string_lossy().into_owned();
+                    sources.push(Source { name, path });
                 }
-                if let Some(first) = missing.first() {
-                    let what =
-                        format!("its table names {} files that are missing, {} first", missing.len(), first.display());
+                if let Some(first) = set.missing.first() {
+                    let count = set.missing.len();
+                    let what = format!("its table names {count} files that are missing, {} first", first.display());
                     problems.push(Problem::of_file(shown(input), what));
                 }
             }

@@ -1,6 +1,6 @@
 //! Signals that the tests share; `scripts/reference_scores.py` makes the same ones.
 
-use super::RATE;
+use crate::spectrum::RATE;
 
 /// Starts in seconds and pitches in Hz of the notes.
 pub(super) const NOTES: [(f64, f64); 5] = [(0.2, 220.0), (0.7, 277.18), (1.1, 329.63), (1.6, 440.0), (2.2, 196.0)];

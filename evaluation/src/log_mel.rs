@@ -1,7 +1,7 @@
 //! Mean absolute difference of log-mel spectra.
 
-use super::RATE;
-use super::spectrum::magnitudes;
+use crate::spectrum::RATE;
+use crate::spectrum::magnitudes;
 
 /// Magnitudes below this (some 80 dB under a full-scale sine) count as this, so that what nobody hears doesn't count.
 const FLOOR: f64 = 3e-2;

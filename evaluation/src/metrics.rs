@@ -7,8 +7,8 @@
 
 use anyhow::{Result, bail};
 
-use super::level::{self, root_mean_square};
-use super::{chroma, delay, log_mel, multi_resolution, onsets, partials, pre_echo, si_sdr, visqol};
+use crate::level::{self, root_mean_square};
+use crate::{chroma, delay, log_mel, multi_resolution, onsets, partials, pre_echo, si_sdr, visqol};
 
 /// Root mean square that the original is brought to, in dB of full scale.
 const LEVEL_DB: f64 = -23.0;
@@ -186,8 +186,8 @@ pub fn scores(original: &[f32], decoded: &[f32]) -> Result<Scores> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture;
     use super::*;
+    use crate::fixture;
 
     /// Values of `scripts/reference_scores.py`: NumPy, librosa 0.11 and visqol-python 3.8.0 on the same signals.
     #[test]

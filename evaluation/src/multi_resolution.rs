@@ -1,7 +1,7 @@
 //! Multi-resolution spectral distance: spectral convergence plus mean absolute difference of natural log magnitudes,
 //! mean over windows (Yamamoto, Song & Kim, "Parallel WaveGAN", 2020, equations 4 to 6).
 
-use super::spectrum::magnitudes;
+use crate::spectrum::magnitudes;
 
 /// Windows in samples; the hop is a quarter.
 const WINDOWS: [usize; 5] = [256, 512, 1024, 2048, 4096];

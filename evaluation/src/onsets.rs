@@ -5,8 +5,8 @@
 //! three neighbouring bands some frames ago. Its window of 2048 samples at 44.1 kHz is 1024 samples here, hence
 //! the magnitudes are doubled.
 
-use super::RATE;
-use super::spectrum::magnitudes;
+use crate::spectrum::RATE;
+use crate::spectrum::magnitudes;
 
 /// Window and hop in samples: 200 frames a second.
 const WINDOW: usize = 1024;
@@ -112,8 +112,8 @@ fn flux(frames: &[Vec<f64>]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{fixture, level::root_mean_square};
     use super::*;
+    use crate::{fixture, level::root_mean_square};
 
     /// Plucked notes at the given times: five partials that fade, like a piano's.
     fn plucked(times: &[f64], seconds: f64) -> Vec<f32> {

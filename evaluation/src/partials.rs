@@ -3,8 +3,8 @@
 //! Partials are the peaks of the spectrum, refined by a parabola through the log magnitudes of three bins of a spectrum
 //! padded to twice its length (Smith & Serra, "PARSHL", 1987); a steady partial is then right within 0.2 cents.
 
-use super::RATE;
-use super::spectrum::padded_magnitudes;
+use crate::spectrum::RATE;
+use crate::spectrum::padded_magnitudes;
 
 /// Window and hop in samples, and length of the transform.
 const WINDOW: usize = 4096;

@@ -1,5 +1,5 @@
-//! Codecs of others, each described by one line of TOML: see `peers.toml`, which has those that are known without being
-//! told. The programs are those that people have, found on `PATH`.
+//! External codecs, each described by the commands that encode and decode, one line of TOML for each. `peers.toml` lists
+//! the well-known ones; their programs are looked for on `PATH`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Codec, Rates, Template, find_program};
-use super::process;
+use crate::codec::{Codec, Rates, Template, find_program};
+use crate::process;
 
-/// A codec that was asked for and can't be run.
+/// A codec that was requested but can't be run here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its name.
@@ -22,7 +22,7 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// The lines of a configuration, by name.
+/// Descriptions of external codecs by name.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Peers(BTreeMap<String, Entry>);
@@ -39,11 +39,11 @@ struct Entry {
     install: Option<String>,
 }
 
-/// How long a program may take to tell its version.
+/// Time limit for a program to print its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 impl Peers {
-    /// Those that are known without being told.
+    /// The well-known codecs: AAC, Codec 2, MP3, Opus and Vorbis.
     ///
     /// # Errors
     /// Never, unless the table in the program is wrong.
@@ -78,7 +78,7 @@ impl Peers {
         for name in names {
             let found = match self.0.get(name) {
                 Some(entry) => entry.found(name),
-                None => Err(format!("no command is known for it: add a line for {name} to a file for --codecs")),
+                None => Err(format!("no command is known for it: describe {name} in a file of further codecs")),
             };
             match found {
                 Ok(codec) => codecs.push(codec),
@@ -131,7 +131,7 @@ impl Entry {
         Ok(Codec { version: self.version(), ..codec })
     }
 
-    /// What the program says first when it is asked for its version.
+    /// First line that the program prints when asked for its version.
     fn version(&self) -> String {
         let words = self.version.as_ref().and_then(|line| shlex::split(line)).unwrap_or_default();
         let command: Vec<OsString> = words.into_iter().map(OsString::from).collect();
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(codecs.iter().map(|c| (&*c.name, &*c.version)).collect::<Vec<_>>(), [("mine", "mine 1.0")]);
         assert_eq!(skipped.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["gone", "lyra"]);
         assert_eq!(skipped[0].reason, "the program no-such-thing is not on PATH");
-        assert!(skipped[1].reason.contains("--codecs"));
+        assert!(skipped[1].reason.contains("describe lyra"));
     }
 
     #[test]

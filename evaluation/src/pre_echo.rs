@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use super::RATE;
-use super::spectrum::magnitudes;
+use crate::spectrum::RATE;
+use crate::spectrum::magnitudes;
 
 /// Window and hop in samples: 10.7 ms, 2.7 ms.
 const WINDOW: usize = 256;

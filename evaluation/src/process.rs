@@ -1,5 +1,8 @@
-//! Running a program with a time limit, and what it used: processor time and peak memory, as the system counts them
-//! (`getrusage` with `RUSAGE_CHILDREN`, POSIX).
+//! Runs external programs with a time limit and measures the processor time and peak memory that they use, as the system
+//! counts them (`getrusage` with `RUSAGE_CHILDREN`, POSIX).
+//!
+//! On many systems the peak memory of a program includes that of the process which started it. An evaluation holds audio
+//! and spectra, so it starts external codecs through a small helper process: [`HelperProcess`].
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What a program that succeeded used and said.
+/// What a successful run of a program used and printed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Usage {
     /// Processor time of the program and the programs it started, in seconds.
     pub cpu_seconds: f64,
     /// Most memory held at one time; not known on every system.
     pub peak_bytes: Option<u64>,
-    /// The beginning of its output and error output.
+    /// The beginning of its standard output and error output.
     pub said: String,
 }
 
@@ -31,8 +34,9 @@ const MESSAGE_CHARACTERS: usize = 240;
 /// Runs a program without input and waits for it: `command` is the program and its arguments. When `limit` is over or
 /// `stop` is set, it is ended together with the programs it started.
 ///
-/// The system counts all children of this process that have ended meanwhile, and what this process holds when it starts
-/// the child. To measure, call this in a small process that does nothing else.
+/// The counters are those of all children of this process that ended meanwhile, and the peak memory includes what this
+/// process holds when it starts the child: to measure, call this in a small process that does nothing else, such as the
+/// one that [`HelperProcess`] starts.
 ///
 /// # Errors
 /// A message for people: not found, refused, crashed, or took too long.
@@ -63,6 +67,38 @@ pub fn run(command: &[OsString], limit: Duration, stop: &AtomicBool) -> Result<U
         Some(status) => Err(format!("{name} {}{}", ending(status), quotation(&said))),
         None if stop.load(Ordering::Relaxed) => Err(format!("{name} was interrupted")),
         None => Err(format!("{name} took longer than {} s and was ended", limit.as_secs_f64())),
+    }
+}
+
+/// A helper process that runs external codecs, so that the memory of the evaluation does not distort theirs.
+///
+/// The helper is any program that takes a time limit and a command, calls [`run`], and prints its result as JSON.
+#[derive(Debug, Clone)]
+pub struct HelperProcess {
+    words: Vec<OsString>,
+}
+
+impl HelperProcess {
+    /// A helper that is started as `words`, the first of which is the program. In them `{limit}` stands for the time limit
+    /// in seconds; the command to run follows them.
+    pub fn new(words: impl IntoIterator<Item = OsString>) -> Self {
+        Self { words: words.into_iter().collect() }
+    }
+
+    /// Runs `command` in the helper, which ends it after `limit`.
+    ///
+    /// # Errors
+    /// As [`run`], or if the helper itself fails.
+    pub fn run(&self, command: &[OsString], limit: Duration) -> Result<Usage, String> {
+        let limit = limit.as_secs_f64().to_string();
+        let filled = self.words.iter().map(|word| if word == "{limit}" { limit.clone().into() } else { word.clone() });
+        let filled: Vec<OsString> = filled.collect();
+        let (program, arguments) = filled.split_first().ok_or("no helper process to start")?;
+        let mut helper = Command::new(program);
+        let output = helper.args(arguments).args(command).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
+        let failed = || format!("measuring failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        serde_json::from_slice::<Result<Usage, String>>(&output.stdout).map_err(|_| failed())?
     }
 }
 
@@ -201,5 +237,15 @@ mod tests {
         let message = run(&["sleep".into(), "1000".into()], LONG, &AtomicBool::new(true)).unwrap_err();
         assert_eq!(message, "sleep was interrupted");
         assert_eq!(quotation(&"word ".repeat(100)).chars().count(), MESSAGE_CHARACTERS + 4);
+    }
+
+    #[test]
+    fn a_helper_is_given_the_limit_and_the_command_and_answers_in_json() {
+        let answer = r#"echo "{\"Ok\":{\"cpu_seconds\":$1,\"peak_bytes\":null,\"said\":\"$2 $3\"}}""#;
+        let helper = HelperProcess::new(["sh", "-c", answer, "helper", "{limit}"].map(OsString::from));
+        let usage = helper.run(&["enc".into(), "a.wav".into()], Duration::from_millis(2500)).unwrap();
+        assert_eq!((usage.cpu_seconds, usage.said.as_str()), (2.5, "enc a.wav"));
+        let broken = HelperProcess::new(["sh", "-c", "echo out of order >&2"].map(OsString::from));
+        assert_eq!(broken.run(&[], LONG).unwrap_err(), "measuring failed: out of order");
     }
 }

@@ -1,107 +1,16 @@
-//! What an evaluation found, and its two files for other programs: `results.json` with everything, `results.csv` with a
-//! row per file, codec and rate.
+//! Results of a study, and its two files for other programs: `results.json` with everything, `results.csv` with a row for
+//! each file, codec and rate.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use spiccato::atomic_file::AtomicFile;
 
-use super::peers::Skipped;
-use super::summary::{Comparison, Summary};
-use super::{METRICS, Scores};
-
-/// One codec at one rate on one file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// Name of the file.
-    pub file: String,
-    /// Name of the codec.
-    pub codec: String,
-    /// Bitrate that was asked for, in kbit/s.
-    pub rate_asked: f64,
-    /// Size of the coded file, container included.
-    pub bytes: u64,
-    /// Its bitrate in kbit/s.
-    pub kbps: f64,
-    /// Key of a metric → value; metrics that say nothing about this file are absent.
-    pub scores: BTreeMap<&'static str, f64>,
-    /// Seconds of audio per second of processor time.
-    pub encode_x: f64,
-    /// The same for decoding.
-    pub decode_x: f64,
-    /// Peak memory of the encoder in megabytes, where the system tells it.
-    pub encode_mb: Option<f64>,
-    /// The same of the decoder.
-    pub decode_mb: Option<f64>,
-}
-
-/// The scores that are numbers.
-pub(crate) fn finite(scores: &Scores) -> BTreeMap<&'static str, f64> {
-    let value = |key| scores.get(key).filter(|value| value.is_finite());
-    METRICS.iter().filter_map(|metric| Some((metric.key, value(metric.key)?))).collect()
-}
-
-impl Row {
-    /// Columns in the order of `results.csv`: a fixed beginning, one for each metric, speed and memory.
-    fn columns(&self) -> Vec<(&'static str, serde_json::Value)> {
-        let mut columns = vec![
-            ("file", self.file.clone().into()),
-            ("codec", self.codec.clone().into()),
-            ("rate_asked", self.rate_asked.into()),
-            ("bytes", self.bytes.into()),
-            ("kbps", self.kbps.into()),
-        ];
-        columns.extend(METRICS.iter().map(|metric| (metric.key, self.scores.get(metric.key).copied().into())));
-        columns.extend([
-            ("encode_x", self.encode_x.into()),
-            ("decode_x", self.decode_x.into()),
-            ("encode_mb", self.encode_mb.into()),
-            ("decode_mb", self.decode_mb.into()),
-        ]);
-        columns
-    }
-}
-
-impl Serialize for Row {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.columns())
-    }
-}
-
-/// Something that went wrong or is worth knowing; what it concerns, as far as it concerns one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Problem {
-    /// Name of the file.
-    pub file: Option<String>,
-    /// Name of the codec.
-    pub codec: Option<String>,
-    /// Bitrate that was asked for, in kbit/s.
-    pub rate_asked: Option<f64>,
-    /// What happened.
-    pub what: String,
-}
-
-impl Problem {
-    /// About a file.
-    pub fn of_file(file: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { file: Some(file.into()), codec: None, rate_asked: None, what: what.into() }
-    }
-
-    /// About a codec.
-    pub fn of_codec(codec: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { file: None, codec: Some(codec.into()), rate_asked: None, what: what.into() }
-    }
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rate = self.rate_asked.map(|rate| format!("{rate} kbit/s"));
-        let about: Vec<&str> = [&self.file, &self.codec, &rate].into_iter().flatten().map(String::as_str).collect();
-        if about.is_empty() { write!(f, "{}", self.what) } else { write!(f, "{}: {}", about.join(", "), self.what) }
-    }
-}
+use crate::peers::Skipped;
+use crate::problem::Problem;
+use crate::row::Row;
+use crate::summary::{Comparison, Summary};
 
 /// A codec as it was run.
 #[derive(Debug, Clone, Serialize)]
@@ -110,7 +19,7 @@ pub struct CodecInfo {
     pub name: String,
     /// Whether it is one of the models that are judged.
     pub ours: bool,
-    /// What its program says of its version.
+    /// Version, as its program prints it.
     pub version: String,
     /// Command that encodes.
     pub encode: String,
@@ -118,7 +27,7 @@ pub struct CodecInfo {
     pub decode: String,
 }
 
-/// Everything that an evaluation found.
+/// Results of a [`Study`](crate::Study).
 #[derive(Debug, Serialize)]
 pub struct Results {
     /// Version of the program that made it.
@@ -129,9 +38,9 @@ pub struct Results {
     pub codecs: Vec<CodecInfo>,
     /// Codecs that were asked for and could not be run.
     pub skipped: Vec<Skipped>,
-    /// What went wrong.
+    /// Failures.
     pub failures: Vec<Problem>,
-    /// What is worth knowing.
+    /// Remarks that readers of the figures should know.
     pub notes: Vec<Problem>,
     /// One for each file, codec and rate that could be measured; by codec, rate and file.
     pub rows: Vec<Row>,
@@ -175,7 +84,10 @@ impl Results {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::metrics::METRICS;
 
     #[test]
     fn the_table_has_the_columns_and_leaves_unknown_values_empty() {
@@ -215,13 +127,5 @@ mod tests {
             serde_json::from_slice(&std::fs::read(folder.path().join("results.json")).unwrap()).unwrap();
         assert_eq!(json["rows"][0][METRICS[0].key], 1.5);
         assert!(json["rows"][0]["decode_mb"].is_null());
-    }
-
-    #[test]
-    fn problems_say_what_they_are_about() {
-        let mut problem = Problem::of_codec("opus", "crashed");
-        assert_eq!(problem.to_string(), "opus: crashed");
-        (problem.file, problem.rate_asked) = (Some("a.wav".to_owned()), Some(6.0));
-        assert_eq!(problem.to_string(), "a.wav, opus, 6 kbit/s: crashed");
     }
 }

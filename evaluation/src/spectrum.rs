@@ -3,6 +3,9 @@
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
 
+/// Samples per second of the signals that are compared.
+pub(crate) const RATE: f64 = spiccato::signal::SAMPLE_RATE as f64;
+
 /// Magnitudes (frames × (window/2 + 1)) of Hann windows `hop` samples apart, the first centred on the first sample, the
 /// signal continued with zeros; samples/hop + 2 frames at most.
 pub(super) fn magnitudes(samples: &[f32], window: usize, hop: usize) -> Vec<f64> {

@@ -1,9 +1,7 @@
 //! How far a mean over files can be trusted: bootstrap intervals (Efron, "Bootstrap methods: another look at the
 //! jackknife", 1979), by percentiles of the means of resamples.
 
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use spiccato_neurons::Random;
 
 /// Number of resamples: the limits then wobble by some hundredth of the interval's width.
 const RESAMPLES: usize = 10_000;
@@ -26,9 +24,9 @@ pub fn bootstrap_mean(values: &[f64], seed: u64) -> Option<Interval> {
     if values.len() < 2 || values.iter().any(|v| !v.is_finite()) {
         return None;
     }
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = Random::new(seed, 0);
     let mut resample = || -> f64 {
-        let sum: f64 = values.iter().map(|_| values[random.random_range(0..values.len())]).sum();
+        let sum: f64 = values.iter().map(|_| values[random.below(values.len())]).sum();
         sum / values.len() as f64
     };
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();

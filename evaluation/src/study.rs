@@ -1,4 +1,5 @@
-//! Files × codecs × rates: each is encoded, decoded and measured, whatever happens to the others.
+//! A study: every file is encoded, decoded and measured with every codec at every bitrate. A failure of one codec on one
+//! file is noted and does not stop the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,35 +10,84 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use spiccato::signal::SAMPLE_RATE;
 
-use super::cache::Cache;
-use super::codec::Codec;
-use super::files::{Prepared, Source};
-use super::results::{CodecInfo, Problem, Results, Row};
-use super::trial::{Bench, Run, Trial};
-use super::{METRICS, summary};
+use crate::cache::Cache;
+use crate::codec::Codec;
+use crate::files::{Prepared, Source};
+use crate::metrics::METRICS;
+use crate::problem::Problem;
+use crate::results::{CodecInfo, Results};
+use crate::row::Row;
+use crate::summary;
+use crate::trial::{Bench, Run, Trial};
 
-/// What is to be evaluated, and how.
+/// Files, codecs and settings of an evaluation.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Study {
     /// Files.
     pub files: Vec<Source>,
     /// Codecs, in the order of the report. Those of the same name are told apart by a number.
     pub codecs: Vec<Codec>,
-    /// Bitrates to ask our models for, in kbit/s.
+    /// Bitrates, repetitions, limits.
+    pub settings: StudySettings,
+}
+
+/// Settings of a [`Study`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct StudySettings {
+    /// Bitrates to ask our own models for, in kbit/s.
     pub rates: Vec<f64>,
-    /// Bitrates to ask the others for.
-    pub peer_rates: Vec<f64>,
+    /// Bitrates to ask the other codecs for; those of `rates` and 12, 16, 24 and 32 if `None`: many begin where ours ends.
+    pub peer_rates: Option<Vec<f64>>,
     /// Seconds from the middle of each file; all of it if `None`.
     pub excerpt: Option<f64>,
     /// How often each is encoded and decoded; the fastest counts.
     pub repeats: u32,
     /// Time limit of each encoding and decoding.
     pub limit: Duration,
-    /// Folder for finished work.
+    /// Folder for finished work, from which an interrupted study goes on.
     pub cache: PathBuf,
 }
 
-/// A file's original and what codecs made of it, at 24 kHz.
+impl Default for StudySettings {
+    fn default() -> Self {
+        Self {
+            rates: vec![1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
+            peer_rates: None,
+            excerpt: None,
+            repeats: 3,
+            limit: Duration::from_secs(600),
+            cache: PathBuf::from(".spiccato-cache"),
+        }
+    }
+}
+
+impl StudySettings {
+    /// Checks that the values make sense.
+    ///
+    /// # Errors
+    /// Naming the first that does not.
+    pub fn check(&self) -> Result<()> {
+        for rate in self.rates.iter().chain(self.peer_rates.iter().flatten()) {
+            ensure!(rate.is_finite() && *rate > 0.0, "a bitrate of {rate} kbit/s: it must be above 0");
+        }
+        if let Some(excerpt) = self.excerpt {
+            ensure!(excerpt.is_finite() && excerpt > 0.0, "an excerpt of {excerpt} s: it must be above 0");
+        }
+        ensure!(self.repeats > 0, "repeats must be at least 1");
+        Ok(())
+    }
+
+    fn rates_of_peers(&self) -> Vec<f64> {
+        self.peer_rates.clone().unwrap_or_else(|| [&self.rates[..], &MORE_PEER_RATES].concat())
+    }
+}
+
+/// Bitrates that other codecs are asked for beyond those of our models.
+const MORE_PEER_RATES: [f64; 4] = [12.0, 16.0, 24.0, 32.0];
+
+/// A file and its decoded versions by several codecs, all at 24 kHz.
 pub(crate) struct Listening {
     pub(crate) original: Vec<f32>,
     /// In the order asked for.
@@ -62,7 +112,7 @@ struct Task<'a> {
     asked: f64,
 }
 
-/// What was found for one file, rows with the number of their task.
+/// Results for one file; rows come with the number of their task.
 #[derive(Default)]
 struct OfFile {
     rows: Vec<(usize, Row)>,
@@ -71,12 +121,23 @@ struct OfFile {
 }
 
 impl Study {
-    /// Runs and measures everything that is not in the cache. `progress` gets the share that is done. What goes wrong
-    /// with one file or codec is noted, and the rest goes on.
+    /// A study with the usual settings.
+    pub fn new(files: Vec<Source>, codecs: Vec<Codec>) -> Self {
+        Self { files, codecs, settings: StudySettings::default() }
+    }
+
+    /// The same study with other settings.
+    pub fn with_settings(self, settings: StudySettings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Encodes, decodes and measures everything that is not in the cache. `run` starts the external programs, `progress`
+    /// receives the share that is done, 0 to 1. A failure of one file or codec is noted, and the rest goes on.
     ///
     /// # Errors
-    /// If there is no file or codec, or the disk can't be written.
+    /// If there is no file or codec, a setting is impossible, or the disk can't be written.
     pub fn run(&self, run: &Run<'_>, progress: &(dyn Fn(f64) + Sync)) -> Result<Results> {
+        self.settings.check()?;
         ensure!(!self.files.is_empty(), "there is no audio file to evaluate");
         ensure!(!self.codecs.is_empty(), "there is no codec to evaluate");
         let (codecs, mut notes) = self.distinct_codecs();
@@ -97,7 +158,8 @@ impl Study {
         };
         let evaluate = |source: &Source| -> Result<OfFile> {
             let folder = tempfile::tempdir()?;
-            let prepared = match Prepared::new(&source.path, self.excerpt, folder.path().join("original.wav")) {
+            let prepared = match Prepared::new(&source.path, self.settings.excerpt, folder.path().join("original.wav"))
+            {
                 Ok(prepared) => prepared,
                 Err(error) => {
                     advance(tasks.len());
@@ -142,14 +204,14 @@ impl Study {
         })
     }
 
-    /// Decodes again what some codecs, given by name and rate asked for, made of a file when it was evaluated.
+    /// Decodes again the coded versions of a file that the cache holds, for codecs given by name and rate asked for.
     pub(crate) fn listen(&self, file: &str, chosen: &[(&str, f64)], run: &Run<'_>) -> Result<Listening> {
         let source = self.files.iter().find(|source| source.name == file).context("no such file")?;
         let (codecs, _) = self.distinct_codecs();
         let tasks: Vec<Task<'_>> = codecs.iter().flat_map(|codec| self.plan(codec).0).collect();
         let bench = self.bench(run)?;
         let folder = tempfile::tempdir()?;
-        let prepared = Prepared::new(&source.path, self.excerpt, folder.path().join("original.wav"))?;
+        let prepared = Prepared::new(&source.path, self.settings.excerpt, folder.path().join("original.wav"))?;
         let decode = |&(codec, asked): &(&str, f64)| {
             let task =
                 tasks.iter().find(|t| t.codec.name == codec && t.asked == asked).context("no such codec or rate")?;
@@ -160,7 +222,8 @@ impl Study {
     }
 
     fn bench<'a>(&self, run: &'a Run<'a>) -> Result<Bench<'a>> {
-        Ok(Bench { cache: Cache::open(&self.cache)?, run, limit: self.limit, repeats: self.repeats })
+        let StudySettings { cache, limit, repeats, .. } = &self.settings;
+        Ok(Bench { cache: Cache::open(cache)?, run, limit: *limit, repeats: *repeats })
     }
 
     /// Gives codecs of the same name names of their own, and says so.
@@ -184,7 +247,7 @@ impl Study {
 
     /// The rates that a codec is run at, ascending, and notes on those that it can't be run at.
     fn plan<'a>(&self, codec: &'a Codec) -> (Vec<Task<'a>>, Vec<Problem>) {
-        let mut asked = if codec.ours { self.rates.clone() } else { self.peer_rates.clone() };
+        let mut asked = if codec.ours { self.settings.rates.clone() } else { self.settings.rates_of_peers() };
         asked.sort_by(f64::total_cmp);
         asked.dedup();
         let (mut tasks, mut notes) = (Vec::new(), Vec::new());

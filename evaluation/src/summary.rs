@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::results::Row;
-use super::{METRICS, Metric, bd_rate, bootstrap_mean};
+use crate::bd_rate::bd_rate;
+use crate::metrics::{METRICS, Metric};
+use crate::row::Row;
+use crate::statistics::bootstrap_mean;
 
 /// Seed of the bootstrap: any will do, but always the same.
 const SEED: u64 = 1;

@@ -10,17 +10,17 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use spiccato::audio_file::Surround;
 
-use super::cache::Cache;
-use super::codec::Codec;
-use super::files::{Prepared, read_at_codec_rate};
-use super::process::Usage;
-use super::results::finite;
-use super::scores;
+use crate::cache::Cache;
+use crate::codec::Codec;
+use crate::files::{Prepared, read_at_codec_rate};
+use crate::metrics::scores;
+use crate::process::Usage;
+use crate::row::finite;
 
-/// Runs a command with a time limit; see [`run_program`](super::run_program).
+/// Runs a command with a time limit; see [`HelperProcess`](crate::HelperProcess).
 pub type Run<'a> = dyn Fn(&[OsString], Duration) -> Result<Usage, String> + Sync + 'a;
 
-/// What came of it.
+/// Result of one trial.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trial {
     /// Size of the coded file.
@@ -33,7 +33,7 @@ pub(crate) struct Trial {
     pub(crate) decode: Cost,
 }
 
-/// What a program used.
+/// Resources that a program used.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Cost {
     pub(crate) cpu_seconds: f64,
@@ -54,7 +54,7 @@ pub(crate) struct Bench<'a> {
 const SHORTEST: f64 = 1e-4;
 
 impl Bench<'_> {
-    /// What a trial depends on: audio, codec, rate, and this program, which measures.
+    /// Identifier of a trial by all that its result depends on: audio, codec, rate, and this program, which measures.
     pub(crate) fn key(&self, prepared: &Prepared, identity: &str, rate: f64) -> String {
         let (hash, repeats) = (prepared.hash.to_hex(), self.repeats.to_string());
         Cache::key(&[this_program(), &hash, identity, &rate.to_string(), &repeats])
@@ -121,7 +121,7 @@ impl Bench<'_> {
         least.context("nothing was run")
     }
 
-    /// Decodes once more what a trial has left in the cache.
+    /// Decodes once more the coded file that a trial left in the cache.
     ///
     /// # Errors
     /// If there was no such trial or the decoder fails.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use spiccato::signal::SAMPLE_RATE;
+use spiccato_datasets::find_sources;
 use spiccato_training::config::{Augmentation, PriorConfig};
-use spiccato_training::data::{Corpus, Draw, crops, find_sources, open_corpus};
+use spiccato_training::data::{Corpus, Draw, crops, open_corpus};
 use spiccato_training::{Trainer, TrainingConfig};
 use tempfile::TempDir;
 

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use spiccato::atomic_file::AtomicFile;
 
-use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use crate::trainer::Report;
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 /// What is logged every so often.
 pub(crate) struct Row<'a> {

@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use spiccato::network::{load_model, load_weights};
+use spiccato_datasets::find_sources;
 use spiccato_training::baseline::Baseline;
-use spiccato_training::data::{Corpus, find_sources, open_corpus};
+use spiccato_training::data::{Corpus, open_corpus};
 use spiccato_training::{FeatureConfig, InitialWeights, Outcome, Trainer, TrainingConfig};
 
 /// A folder of tones whose pitch and level change every quarter of a second.

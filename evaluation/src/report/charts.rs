@@ -1,8 +1,8 @@
 //! Curves of rate and quality, one chart for each metric.
 
-use super::super::METRICS;
-use super::super::results::Results;
 use super::html::{details, escape};
+use crate::metrics::{METRICS, Metric};
+use crate::results::{CodecInfo, Results};
 use spiccato_plots::{Axis, COLOURS, Chart, Series};
 
 /// A chart for the page, whose legend is elsewhere, and one as a file, with legend.
@@ -20,9 +20,9 @@ const FILE_SIZE: (u32, u32) = (760, 480);
 
 /// A chart for each metric that has values.
 pub(super) fn charts(results: &Results) -> Vec<Drawn> {
-    let draw = |metric: &super::super::Metric| {
+    let draw = |metric: &Metric| {
         let unit = if metric.unit.is_empty() { String::new() } else { format!(", {}", metric.unit) };
-        let series = |codec: &super::super::CodecInfo| {
+        let series = |codec: &CodecInfo| {
             let summaries = results.summaries.iter().filter(|summary| summary.codec == codec.name);
             let points = summaries.filter_map(|s| Some((s.kbps, s.metrics.get(metric.key)?.mean))).collect();
             Series::new(codec.name.clone(), points)
@@ -56,7 +56,7 @@ pub(super) fn section(results: &Results) -> String {
     if drawn.is_empty() {
         return String::new();
     }
-    let entry = |(codec, colour): (&super::super::CodecInfo, &(u8, u8, u8))| {
+    let entry = |(codec, colour): (&CodecInfo, &(u8, u8, u8))| {
         let (red, green, blue) = colour;
         let swatch = format!(
             "<svg width=\"22\" height=\"10\" aria-hidden=\"true\"><rect y=\"3\" width=\"22\" height=\"4\" fill=\"#{red:02X}{green:02X}{blue:02X}\"/></svg>"
@@ -65,8 +65,7 @@ pub(super) fn section(results: &Results) -> String {
     };
     let legend: String = results.measured().zip(COLOURS.iter().cycle()).map(entry).collect();
     let figures: String = drawn.iter().map(|drawn| format!("<figure>{}</figure>\n", drawn.page)).collect();
-    let note =
-        |metric: &super::super::Metric| format!("<dt>{}</dt><dd>{}</dd>\n", escape(metric.label), escape(metric.note));
+    let note = |metric: &Metric| format!("<dt>{}</dt><dd>{}</dd>\n", escape(metric.label), escape(metric.note));
     let notes: String = METRICS.iter().map(note).collect();
     format!(
         "<ul class=\"legend\">{legend}</ul>\n<div class=\"charts\">\n{figures}</div>\n{}",

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use spiccato::signal::SAMPLE_RATE;
 
-use super::super::METRICS;
-use super::super::results::{Problem, Results, Row};
-use super::super::study::{Listening, Study};
-use super::super::summary::badness;
-use super::super::trial::Run;
 use super::html::{base64, escape, json as script_json};
+use crate::metrics::METRICS;
+use crate::problem::Problem;
+use crate::results::Results;
+use crate::row::Row;
+use crate::study::{Listening, Study};
+use crate::summary::badness;
+use crate::trial::Run;
 
 /// Length of a clip, from the middle of a file, in seconds.
 const SECONDS: f64 = 5.0;

@@ -11,9 +11,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use spiccato::atomic_file::AtomicFile;
 
-use super::results::{Problem, Results};
-use super::study::Study;
-use super::trial::Run;
+use crate::problem::Problem;
+use crate::results::Results;
+use crate::study::Study;
+use crate::trial::Run;
 use html::escape;
 
 /// Everything that the page may load is in it.

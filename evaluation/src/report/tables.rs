@@ -1,9 +1,9 @@
 //! Tables of the page.
 
-use super::super::results::Results;
-use super::super::summary::{Statistic, Summary};
-use super::super::{METRICS, Metric};
 use super::html::{details, escape, table};
+use crate::metrics::{METRICS, Metric};
+use crate::results::{CodecInfo, Results};
+use crate::summary::{Comparison, Statistic, Summary};
 
 /// A number with three digits that count, but no more than three decimals.
 fn number(value: f64) -> String {
@@ -74,8 +74,7 @@ pub(super) fn savings(results: &Results) -> String {
     }
     let matrix = |(at, metric): (usize, &&Metric)| {
         let cell = |test: &str, reference: &str| {
-            let found =
-                |c: &&super::super::Comparison| c.metric == metric.key && c.test == test && c.reference == reference;
+            let found = |c: &&Comparison| c.metric == metric.key && c.test == test && c.reference == reference;
             let delta = results.comparisons.iter().find(found).and_then(|comparison| comparison.bd_rate);
             match delta {
                 None => "–".to_owned(),
@@ -144,9 +143,8 @@ pub(super) fn worst(results: &Results) -> String {
 /// Versions and commands.
 pub(super) fn codecs(results: &Results) -> String {
     let code = |line: &str| format!("<code>{}</code>", escape(line));
-    let row = |codec: &super::super::CodecInfo| {
-        vec![escape(&codec.name), escape(&codec.version), code(&codec.encode), code(&codec.decode)]
-    };
+    let row =
+        |codec: &CodecInfo| vec![escape(&codec.name), escape(&codec.version), code(&codec.encode), code(&codec.decode)];
     let rows: Vec<Vec<String>> = results.codecs.iter().map(row).collect();
     table(&["codec", "version", "encode", "decode"].map(str::to_owned), &rows)
 }

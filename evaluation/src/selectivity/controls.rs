@@ -1,8 +1,6 @@
 //! Circularly shifted controls and what is significant against them.
 
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use spiccato_neurons::Random;
 
 /// Number of controls.
 pub(super) const CONTROLS: usize = 999;
@@ -13,9 +11,8 @@ pub const LEVEL: f64 = 0.01;
 /// Shifts of control number `control`, one for each piece of `lengths`, each at least `least` away from the original
 /// place in either direction. Every piece is shifted within itself, so that what sets pieces apart stays.
 pub(super) fn shifts(control: usize, lengths: &[usize], least: usize) -> Vec<usize> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    rng.set_stream(control as u64);
-    lengths.iter().map(|&length| rng.random_range(least..=length.saturating_sub(least).max(least))).collect()
+    let mut random = Random::new(0, control as u64);
+    lengths.iter().map(|&length| least + random.below(length.saturating_sub(2 * least) + 1)).collect()
 }
 
 /// Mean and deviation of a count over the controls, for its standard score. A unit is added to the variance: pairs that

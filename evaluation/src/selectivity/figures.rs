@@ -7,7 +7,10 @@ use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
 
 use super::midi::KEYS;
-use super::{Correlogram, FRAME_RATE, Note, Piece, Synchrony, Tuning};
+use super::midi::Note;
+use super::piece::{FRAME_RATE, Piece};
+use super::synchrony::{Correlogram, Synchrony};
+use super::tuning::Tuning;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 /// Size of the raster plot in pixels, and how much of its height the piano roll takes.
@@ -85,19 +88,19 @@ pub fn raster(title: &str, piece: &Piece, tuning: &Tuning, seconds: Range<f64>) 
     let answers = |neuron: usize, time: f64| {
         let of = &tuning.neurons[neuron];
         let struck = |note: &Note| note.key == of.key && ANSWER.contains(&(time - note.onset));
-        of.is_tuned() && piece.notes.iter().any(struck)
+        of.is_tuned() && piece.notes().iter().any(struck)
     };
     let frames = (seconds.start * FRAME_RATE).ceil() as u32..(seconds.end * FRAME_RATE) as u32;
     let events = frames.flat_map(|frame| {
         let time = f64::from(frame) / FRAME_RATE;
-        piece.events.row(frame).iter().map(move |&neuron| (usize::from(neuron), time))
+        piece.events().row(frame).iter().map(move |&neuron| (usize::from(neuron), time))
     });
     let (blue, grey) = (RGBColor(0, 114, 178), RGBColor(150, 150, 150));
     let dots = events.map(|(neuron, time)| {
         let (radius, colour) = if answers(neuron, time) { (2, blue) } else { (1, grey) };
         Circle::new((time, place[neuron]), radius, colour.filled())
     });
-    let notes = piece.notes.iter().filter(|note| note.onset < seconds.end && note.release > seconds.start);
+    let notes = piece.notes().iter().filter(|note| note.onset < seconds.end && note.release > seconds.start);
     let bars = notes.map(|note| {
         let (from, to) = (note.onset.max(seconds.start), note.release.min(seconds.end));
         let number = f64::from(note.key) + 21.0;
@@ -157,7 +160,7 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::synthetic;
+    use super::super::piece::tests::synthetic;
     use super::super::{synchrony, tuning};
     use super::*;
 
@@ -166,9 +169,9 @@ mod tests {
         let pieces = synthetic(false);
         let tuning = tuning(&pieces).unwrap();
         let svg = raster("A & B", &pieces[0], &tuning, 4.0..9.0).unwrap();
-        let events: usize = (250..562).map(|frame| pieces[0].events.row(frame).len()).sum();
+        let events: usize = (250..562).map(|frame| pieces[0].events().row(frame).len()).sum();
         assert_eq!(svg.matches("<circle").count(), events);
-        let notes = pieces[0].notes.iter().filter(|note| note.onset < 9.0 && note.release > 4.0).count();
+        let notes = pieces[0].notes().iter().filter(|note| note.onset < 9.0 && note.release > 4.0).count();
         assert_eq!(svg.matches("#D55E00").count(), notes);
         assert!(svg.contains("A &amp; B") && svg.contains("seconds"));
     }

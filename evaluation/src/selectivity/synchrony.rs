@@ -1,15 +1,17 @@
 //! How events are timed to the strikes: cross-correlograms (Perkel, Gerstein & Moore 1967) of each neuron's events, and of
 //! all events together, with the onsets of any keys, against controls in which the events are shifted circularly in time.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use rayon::prelude::*;
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
-use std::sync::Arc;
+use sprs::CsMatI;
 
 use super::controls::{Baseline, CONTROLS, LEVEL, chance, shifts};
+use super::piece::{FRAME_RATE, Piece, neurons_of};
 use super::tuning::threshold;
-use super::{FRAME_RATE, Piece, neurons_of};
 
 /// Largest lag in frames, either way: half a second.
 const REACH: usize = 32;
@@ -80,22 +82,28 @@ pub fn synchrony(pieces: &[Piece]) -> Result<Synchrony> {
     let onsets: Vec<Onsets> = pieces.iter().map(Onsets::new).collect();
     let lengths: Vec<usize> = onsets.iter().map(|piece| piece.length).collect();
     let shifts: Vec<Vec<usize>> = (0..CONTROLS).map(|i| shifts(i, &lengths, LEAST_SHIFT)).collect();
-    let trains = |neuron: Option<u16>| {
-        let train = |piece: &Piece| -> Vec<f64> {
-            let count = |row: &[u16]| match neuron {
-                Some(neuron) => f64::from(u8::from(row.binary_search(&neuron).is_ok())),
-                None => row.len() as f64,
-            };
-            piece.events.rows().map(count).collect()
-        };
-        pieces.iter().map(train).zip(&onsets).map(|(train, onsets)| onsets.correlate(train)).collect::<Vec<_>>()
+    // By column: the frames of one neuron's events lie together.
+    let columns = pieces.iter().map(|piece| Ok(piece.events().to_sprs()?.to_csc())).collect::<Result<Vec<_>>>()?;
+    let train_of = |neuron: usize, columns: &CsMatI<u8, u32>| {
+        let mut train = vec![0.0; columns.rows()];
+        let frames = columns.outer_view(neuron).map(|column| column.indices().to_vec()).unwrap_or_default();
+        frames.into_iter().for_each(|frame| train[frame as usize] = 1.0);
+        train
     };
+    let of_neuron = |neuron| -> Vec<Vec<f64>> {
+        columns.iter().zip(&onsets).map(|(columns, onsets)| onsets.correlate(train_of(neuron, columns))).collect()
+    };
+    let of_all: Vec<Vec<f64>> = pieces
+        .iter()
+        .zip(&onsets)
+        .map(|(piece, onsets)| onsets.correlate(piece.events().rows().map(|row| row.len() as f64).collect()))
+        .collect();
     let measured: Vec<Measured> =
-        (0..neurons).into_par_iter().map(|neuron| Measured::new(&trains(Some(neuron as u16)), &shifts)).collect();
+        (0..neurons).into_par_iter().map(|neuron| Measured::new(&of_neuron(neuron), &shifts)).collect();
     let largest: Vec<f64> = (0..CONTROLS)
         .map(|i| measured.iter().map(|neuron| neuron.control_scores[i]).fold(f64::NEG_INFINITY, f64::max))
         .collect();
-    let all = Measured::new(&trains(None), &shifts);
+    let all = Measured::new(&of_all, &shifts);
     let own = all.control_scores.clone();
     Ok(Synchrony {
         all: all.against(&own),
@@ -113,11 +121,11 @@ struct Onsets {
 
 impl Onsets {
     fn new(piece: &Piece) -> Self {
-        let length = piece.events.frames() as usize;
+        let length = piece.events().frames() as usize;
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
         let mut onsets = vec![0.0; length];
-        piece.strikes.iter().for_each(|&(frame, _)| onsets[frame as usize] = 1.0); // a chord is one onset
+        piece.strikes().iter().for_each(|&(frame, _)| onsets[frame as usize] = 1.0); // a chord is one onset
         let spectrum = transform(&*forward, onsets);
         Self { length, spectrum, forward, inverse }
     }
@@ -202,7 +210,7 @@ fn highest(counts: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NEURONS, synthetic};
+    use super::super::piece::tests::{NEURONS, synthetic};
     use super::*;
 
     #[test]
@@ -227,16 +235,16 @@ mod tests {
         for lag in [-(REACH as i64), -3, 0, 2, REACH as i64] {
             let mut expected = 0;
             for piece in &pieces {
-                let frames = i64::from(piece.events.frames());
-                let mut onsets: Vec<u32> = piece.strikes.iter().map(|s| s.0).collect();
+                let frames = i64::from(piece.events().frames());
+                let mut onsets: Vec<u32> = piece.strikes().iter().map(|s| s.0).collect();
                 onsets.dedup();
                 let heard = |&frame: &u32| (i64::from(frame) + lag).rem_euclid(frames) as u32;
-                expected += onsets.iter().filter(|frame| piece.events.row(heard(frame)).contains(&1)).count();
+                expected += onsets.iter().filter(|frame| piece.events().row(heard(frame)).contains(&1)).count();
             }
             assert_eq!(synchrony.neurons[1].counts[(lag + REACH as i64) as usize], expected as f64, "lag {lag}");
         }
         // Four of five strikes are answered by neuron 1, and it fires in one frame of a hundred besides.
-        let strikes: usize = pieces.iter().map(|piece| piece.strikes.len()).sum();
+        let strikes: usize = pieces.iter().map(|piece| piece.strikes().len()).sum();
         assert!((synchrony.neurons[1].counts[REACH + 2] / strikes as f64 - 0.8).abs() < 0.03);
     }
 

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::midi::{KEYS, key_name};
-use super::{Correlogram, Synchrony, Tuning};
+use super::synchrony::{Correlogram, Synchrony};
+use super::tuning::Tuning;
 
 fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
     let mut out = csv::Writer::from_writer(Vec::new());
@@ -101,7 +102,7 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NEURONS, synthetic};
+    use super::super::piece::tests::{NEURONS, synthetic};
     use super::super::{synchrony, tuning};
     use super::*;
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::controls::{Baseline, CONTROLS, LEVEL, chance, probit, shifts};
 use super::midi::KEYS;
-use super::{LEAST_STRIKES, Piece, neurons_of};
+use super::piece::{LEAST_STRIKES, Piece, neurons_of};
 
 /// Frames before and after a strike in which an event counts as response: the analysis window reaches ahead by two.
 const BEFORE: u32 = 1;
@@ -91,14 +91,14 @@ struct Responses {
 
 impl Responses {
     fn new(piece: &Piece) -> Self {
-        let neurons = piece.strikes.iter().map(|&(frame, _)| {
+        let neurons = piece.strikes().iter().map(|&(frame, _)| {
             let window = frame.saturating_sub(BEFORE)..=frame + AFTER;
-            let mut neurons: Vec<u16> = window.flat_map(|frame| piece.events.row(frame)).copied().collect();
+            let mut neurons: Vec<u16> = window.flat_map(|frame| piece.events().row(frame)).copied().collect();
             neurons.sort_unstable();
             neurons.dedup();
             neurons
         });
-        Self { neurons: neurons.collect(), keys: piece.strikes.iter().map(|&(_, key)| key).collect() }
+        Self { neurons: neurons.collect(), keys: piece.strikes().iter().map(|&(_, key)| key).collect() }
     }
 
     /// Adds the responses by neuron and key, the keys moved by `shift` strikes.
@@ -206,7 +206,7 @@ pub(super) fn threshold(mut largest: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NEURONS, synthetic};
+    use super::super::piece::tests::{NEURONS, synthetic};
     use super::*;
 
     #[test]

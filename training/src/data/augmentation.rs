@@ -74,7 +74,7 @@ mod tests {
             wav.write_sample((x * 32_000.0) as i16).unwrap();
         }
         wav.finalize().unwrap();
-        let source = super::super::Source { path, split: super::super::Split::Train, midi: None };
+        let source = spiccato_datasets::Source { path, split: spiccato_datasets::Split::Train, midi: None };
         super::super::open_corpus(&[source], &folder.join("cache"), |_, _| ()).unwrap().train.remove(0)
     }
 
