@@ -38,7 +38,7 @@ impl<T: Real> Adam<T> {
         for ((p, &g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
             *m = beta1 * *m + (one - beta1) * g;
             *v = beta2 * *v + (one - beta2) * g * g;
-            *p = *p - rate * *m / (num_traits::Float::sqrt(*v) + epsilon);
+            *p -= rate * *m / (num_traits::Float::sqrt(*v) + epsilon);
         }
     }
 }

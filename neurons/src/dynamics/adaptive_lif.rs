@@ -85,6 +85,7 @@ impl<T: Real> ThresholdState<T> {
 }
 
 /// What one step tells about each neuron.
+#[derive(Debug)]
 pub struct Step<'a, T> {
     /// 0 or 1.
     pub spikes: &'a mut [T],
