@@ -1,4 +1,4 @@
-//! Spiking neurons: the shared core of the codec and of the model family.
+//! Spiking neurons: the core that the codec and the library of spiking networks share.
 //!
 //! - [`dynamics`]: one time step of each neuron model as a pure function on slices; parameters and state are plain
 //!   structs.

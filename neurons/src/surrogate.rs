@@ -42,6 +42,32 @@ pub enum Surrogate {
         /// Width of the negative lobes in units of σ.
         lobe_width: f64,
     },
+    /// A function of one's own.
+    Custom(CustomSurrogate),
+}
+
+/// A pseudo-derivative of one's own: a function of the distance u from the threshold.
+///
+/// ```
+/// use spiccato_neurons::Surrogate;
+/// use spiccato_neurons::surrogate::CustomSurrogate;
+///
+/// let cosine = |u: f64| if u.abs() < 1.0 { (1.0 + (std::f64::consts::PI * u).cos()) / 2.0 } else { 0.0 };
+/// let surrogate = Surrogate::Custom(CustomSurrogate { name: "cosine", derivative: cosine });
+/// assert_eq!(surrogate.derivative(0.0f32), 1.0);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct CustomSurrogate {
+    /// Name in descriptions of networks; functions of the same name count as equal.
+    pub name: &'static str,
+    /// The function.
+    pub derivative: fn(f64) -> f64,
+}
+
+impl PartialEq for CustomSurrogate {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 impl Surrogate {
@@ -78,6 +104,7 @@ impl Surrogate {
                 let lobes = normal(u - c(sigma), lobe_width * sigma) + normal(u + c(sigma), lobe_width * sigma);
                 c(gamma) * (c(1.0 + lobe_height) * normal(u, sigma) - c(lobe_height) * lobes)
             }
+            Surrogate::Custom(custom) => c((custom.derivative)(candle_core::WithDType::to_f64(u))),
         }
     }
 
@@ -99,6 +126,7 @@ impl Surrogate {
             Surrogate::MultiGaussian { gamma, sigma, lobe_height, lobe_width } => {
                 fill(Surrogate::MultiGaussian { gamma, sigma, lobe_height, lobe_width }, distances);
             }
+            Surrogate::Custom(custom) => fill(Surrogate::Custom(custom), distances),
         }
     }
 }
@@ -144,6 +172,7 @@ mod tests {
             Surrogate::FastSigmoid { slope: 3.0 },
             Surrogate::ArcTan { alpha: 2.0 },
             Surrogate::MultiGaussian { gamma: 0.5, sigma: 0.4, lobe_height: 0.15, lobe_width: 6.0 },
+            Surrogate::Custom(CustomSurrogate { name: "tent", derivative: |u| (1.0 - u.abs()).max(0.0) }),
         ] {
             let distances: Vec<f64> = (-20..=20).map(|i| f64::from(i) / 10.0).collect();
             let mut many = distances.clone();

@@ -14,11 +14,11 @@
 
 use anyhow::Result;
 
-use spiccato_snn::engine::signal::Waves;
-use spiccato_neurons::Random;
-use spiccato_snn::engine::{CodingNetwork, Matrix, Plasticity};
 use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::engine::signal::Waves;
+use spiccato_snn::engine::{CodingNetwork, Matrix, Plasticity};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "balanced-learning",

@@ -17,11 +17,11 @@
 use anyhow::Result;
 use spiccato_neurons::dynamics::AdaptiveThreshold;
 
-use spiccato_snn::engine::signal::Waves;
-use spiccato_neurons::Random;
-use spiccato_snn::engine::{CodingNetwork, Matrix, SpikeRecord};
 use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::engine::signal::Waves;
+use spiccato_snn::engine::{CodingNetwork, Matrix, SpikeRecord};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "coding-energy",

@@ -12,14 +12,14 @@ use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{Lif, Reset, decay};
 use spiccato_neurons::ops::{event_linear, leaky_scan, lif_scan, linear};
 
-use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
+use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
 use spiccato_snn::image_encoders::latency;
 use spiccato_snn::images::{CLASSES, Images, Split};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::variables::Variables;
-use super::{Experiment, Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "cross-entropy-loss",
@@ -105,7 +105,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let split = if settings.quick {
         Split::drawn(1000, 500, 12, settings.seed)
     } else {
-        let Split { train, test } = Split::mnist(settings)?;
+        let Split { train, test } = crate::mnist(settings)?;
         Split { train: train.truncated(20_000), test }
     };
     let Split { train, test } = &split;

@@ -9,15 +9,15 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::ops::{gru_scan, linear};
 
-use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
+use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
 use spiccato_snn::images::{CLASSES, Images, Split};
 use spiccato_snn::learning_rule::Optimize;
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::rewiring::{DeepRewiring, FixedMask, Formation, Walk};
 use spiccato_snn::variables::Variables;
-use super::{Experiment, Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "deep-rewiring",
@@ -254,7 +254,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let Split { train, test } = Split::drawn(1000, 500, 10, seed);
         Split { train: train.framed(5), test: test.framed(5) }
     } else {
-        Split::mnist(settings)?
+        crate::mnist(settings)?
     };
     let inputs = split.train.side * split.train.side;
 

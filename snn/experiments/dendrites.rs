@@ -13,8 +13,8 @@ use anyhow::Result;
 use spiccato_neurons::dynamics::{Compartment, DendriticSpike};
 use spiccato_neurons::synapse::nmda_open_share;
 
-use spiccato_neurons::Random;
 use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {

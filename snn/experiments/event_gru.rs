@@ -12,13 +12,13 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::ops::{event_gru_scan, event_gru_states, gru_scan, leaky_scan, linear};
 
-use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
+use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
 use spiccato_snn::images::{CLASSES, Images, Split};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::variables::Variables;
-use super::{Experiment, Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "event-gru",
@@ -145,7 +145,7 @@ fn times(network: &Network, images: &Images) -> Result<Vec<(f64, f64)>> {
 fn run(settings: &Settings) -> Result<Outcome> {
     let seed = settings.seed;
     let quick = settings.quick;
-    let split = if quick { Split::drawn(1000, 500, 12, seed) } else { Split::mnist(settings)? };
+    let split = if quick { Split::drawn(1000, 500, 12, seed) } else { crate::mnist(settings)? };
     let Split { train, test } = &split;
     let (units, epochs, batch, rate) = if quick { (32, 5, 20, 2e-2) } else { (128, 2, BATCH, 3e-3) };
     let course = |events: bool| -> Result<(Network, Vec<f64>)> {

@@ -9,13 +9,13 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::ops::{LiquidWeights, linear, liquid_scan};
 
+use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::forward_propagation_rule::Regularised;
 use spiccato_snn::learning_rule::Optimize;
 use spiccato_snn::optimizer::{Method, Optimizer, clip};
 use spiccato_snn::variables::Variables;
-use super::{Experiment, Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "forward-propagation",

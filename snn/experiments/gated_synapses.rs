@@ -16,11 +16,11 @@
 use anyhow::Result;
 use spiccato_neurons::dynamics::GatedSynapse;
 
-use spiccato_snn::engine::signal::Waves;
-use spiccato_neurons::Random;
-use spiccato_snn::engine::Adam;
 use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Adam;
+use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::engine::signal::Waves;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "gated-synapses",

@@ -15,14 +15,14 @@ use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{Lif, Reset, decay};
 use spiccato_neurons::ops::{event_linear, leaky_scan, lif_scan};
 
-use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
+use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
 use spiccato_snn::image_encoders::poisson;
 use spiccato_snn::images::{CLASSES, Images, Split};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::variables::Variables;
-use super::{Experiment, Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "fluctuation-driven-initialisation",
@@ -193,7 +193,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let split = if quick {
         Split::drawn(200, 200, 12, seed)
     } else {
-        let Split { train, test } = Split::mnist(settings)?;
+        let Split { train, test } = crate::mnist(settings)?;
         Split { train: train.truncated(6_000), test: test.truncated(2_000) }
     };
     let inputs = split.train.side * split.train.side;

@@ -5,10 +5,8 @@
 //! is one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a
 //! row for each.
 //!
-//! Models of single spikes and continuous time run on the [`engine`], on plain slices. Those that learn from batches of
-//! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the
-//! step.
-
+//! Models of single spikes and continuous time run on the engine of `spiccato_snn`, on plain slices. Those that learn from batches of
+//! sequences run on tensors.
 
 mod balanced_learning;
 mod batched_eprop;
@@ -29,11 +27,12 @@ mod spike_representations;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 pub use measurement::{Bound, Measurement};
 
 use spiccato_plots::Chart;
+use spiccato_snn::images::Split;
 
 /// How to run an experiment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +43,14 @@ pub struct Settings {
     pub quick: bool,
     /// Folder with data sets: MNIST in its folder `mnist`, spoken digits in `fsdd`. The quick forms need none.
     pub data: Option<PathBuf>,
+}
+
+/// MNIST from the folder of the settings.
+fn mnist(settings: &Settings) -> Result<Split> {
+    let folder = settings.data.as_deref().context(
+        "this experiment needs the MNIST images: fetch them with `scripts/fetch_mnist.sh DIR`, then add `--data DIR`",
+    )?;
+    Split::mnist(&folder.join("mnist"))
 }
 
 /// What an experiment found.

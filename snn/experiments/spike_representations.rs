@@ -14,11 +14,11 @@
 
 use anyhow::Result;
 
-use spiccato_snn::engine::signal::SmoothNoise;
-use spiccato_neurons::Random;
-use spiccato_snn::engine::{CodingNetwork, Matrix, Plasticity, SpikeRecord};
 use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::engine::signal::SmoothNoise;
+use spiccato_snn::engine::{CodingNetwork, Matrix, Plasticity, SpikeRecord};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "spike-representations",

@@ -3,20 +3,26 @@
 use anyhow::Result;
 use candle_core::{D, Tensor};
 
+use crate::images::Images;
+use crate::learning_rule::{Backpropagation, Optimize, train_step};
+use crate::variables::Variables;
 use spiccato_neurons::Random;
-use super::images::Images;
-use super::learning_rule::{Backpropagation, Optimize, train_step};
-use super::variables::Variables;
 
 /// Mean of −log softmax of the right class, for `scores` (batch, classes) and `labels` (batch).
-pub(super) fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let right = scores.gather(&labels.unsqueeze(1)?, 1)?.squeeze(1)?;
     Ok((scores.log_sum_exp(D::Minus1)? - right)?.mean_all()?)
 }
 
 /// Backpropagation over all images in random order, `batch` at a time; those left over at the end are left out. `rate` gives
 /// the learning rate by the share of the images that have been seen.
-pub(super) fn train_epoch(
+///
+/// # Errors
+/// If the loss can't be computed or a step can't be taken.
+pub fn train_epoch(
     images: &Images,
     batch: usize,
     variables: &Variables,
@@ -34,7 +40,10 @@ pub(super) fn train_epoch(
 }
 
 /// Share of the images, in percent, whose highest score is that of their label.
-pub(super) fn accuracy(images: &Images, mut scores: impl FnMut(&[usize]) -> Result<Tensor>) -> Result<f64> {
+///
+/// # Errors
+/// If the scores can't be computed.
+pub fn accuracy(images: &Images, mut scores: impl FnMut(&[usize]) -> Result<Tensor>) -> Result<f64> {
     let all: Vec<usize> = (0..images.len()).collect();
     let mut right = 0;
     for indices in all.chunks(200) {

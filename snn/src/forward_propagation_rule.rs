@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
-use super::learning_rule::Optimize;
-use super::optimizer::clip;
-use super::variables::Variables;
+use crate::learning_rule::Optimize;
+use crate::optimizer::clip;
+use crate::variables::Variables;
 
 /// An optimiser whose steps stay near a running average.
 pub struct Regularised<O> {

@@ -3,12 +3,15 @@
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 
+use crate::images::Images;
 use spiccato_neurons::Random;
-use super::images::Images;
 
 /// Latency code: each pixel of at least an eighth of full ink fires once, the darkest in the first step, the faintest in the
 /// last.
-pub(super) fn latency(images: &Images, indices: &[usize], steps: usize) -> Result<Tensor> {
+///
+/// # Errors
+/// If the tensor can't be made.
+pub fn latency(images: &Images, indices: &[usize], steps: usize) -> Result<Tensor> {
     const FAINTEST: u8 = 32;
     let size = images.side * images.side;
     encode(images, indices, steps, |pixel, intensity, spikes| {
@@ -21,13 +24,10 @@ pub(super) fn latency(images: &Images, indices: &[usize], steps: usize) -> Resul
 }
 
 /// Poisson code: in each step a pixel fires with a probability of its intensity times `rate`.
-pub(super) fn poisson(
-    images: &Images,
-    indices: &[usize],
-    steps: usize,
-    rate: f64,
-    random: &mut Random,
-) -> Result<Tensor> {
+///
+/// # Errors
+/// If the tensor can't be made.
+pub fn poisson(images: &Images, indices: &[usize], steps: usize, rate: f64, random: &mut Random) -> Result<Tensor> {
     let size = images.side * images.side;
     encode(images, indices, steps, |pixel, intensity, spikes| {
         let probability = rate * f64::from(intensity) / 255.0;
@@ -42,7 +42,10 @@ pub(super) fn poisson(
 /// Threshold crossing: pixels are read one a step, and grey values in between the extremes are thresholds. Inputs fire when
 /// the value of the pixel before was below theirs and the pixel's is not; as many others, after them, when it was not and
 /// is: (batch, pixels, 2·thresholds). Before the first pixel the value is 0.
-pub(super) fn threshold_crossing(images: &Images, indices: &[usize], thresholds: usize) -> Result<Tensor> {
+///
+/// # Errors
+/// If the tensor can't be made.
+pub fn threshold_crossing(images: &Images, indices: &[usize], thresholds: usize) -> Result<Tensor> {
     let size = images.side * images.side;
     let above = |intensity: u8, threshold: usize| usize::from(intensity) * (thresholds + 1) >= 255 * (threshold + 1);
     let mut spikes = vec![0.0f32; indices.len() * size * 2 * thresholds];

@@ -5,7 +5,7 @@ use anyhow::Result;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 
-use super::variables::Variables;
+use crate::variables::Variables;
 
 /// What a rule found on one batch.
 pub struct Gradients {
@@ -64,9 +64,9 @@ impl<Batch: ?Sized, F: FnMut(&Batch) -> Result<Tensor>> LearningRule<Batch> for 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spiccato_neurons::Random;
     use crate::optimizer::{Method, Optimizer};
     use candle_core::Device;
+    use spiccato_neurons::Random;
 
     #[test]
     fn backpropagation_and_any_optimiser_fit_a_line() -> Result<()> {

@@ -18,3 +18,5 @@ pub mod recurrent_network;
 pub mod rewiring;
 pub mod targets;
 pub mod variables;
+#[cfg(feature = "audio")]
+pub mod wav;

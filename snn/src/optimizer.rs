@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 
+use crate::learning_rule::Optimize;
+use crate::variables::{Variables, set_values, values};
 use spiccato_neurons::Adam;
-use super::learning_rule::Optimize;
-use super::variables::{Variables, set_values, values};
 
 /// How a gradient becomes a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,7 +90,7 @@ impl Optimizer {
                 Method::Sgd { .. } => entry("velocity")?.map(State::Velocity),
                 Method::Adam | Method::AdamW { .. } => match (entry("first")?, entry("second")?, entry("steps")?) {
                     (Some(first), Some(second), Some(steps)) => {
-                        let adam = Adam { rate: self.rate, steps: steps[0] as i32, first, second };
+                        let adam = Adam { steps: steps[0] as i32, first, second, ..Adam::new(0, self.rate) };
                         Some(State::Moments(adam))
                     }
                     (None, None, None) => None,

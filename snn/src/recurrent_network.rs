@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use spiccato_neurons::dynamics::{Population, PseudoDerivative};
 use spiccato_neurons::ops::{Detach, leaky_scan, recurrent_scan};
 
+use crate::learning_rule::{Gradients, LearningRule};
+use crate::variables::Variables;
 use spiccato_neurons::Random;
-use super::learning_rule::{Gradients, LearningRule};
-use super::variables::Variables;
 
 /// Number of sequences that are computed together, apart from the others: large enough for matrix products, small
 /// enough for caches. Fixed, so that sums don't depend on the number of threads.

@@ -12,9 +12,9 @@ use anyhow::{Result, ensure};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 
+use crate::learning_rule::Optimize;
+use crate::variables::{Variables, set_values, values};
 use spiccato_neurons::Random;
-use super::learning_rule::Optimize;
-use super::variables::{Variables, set_values, values};
 
 /// Where a new connection starts.
 const BIRTH: f64 = 1e-12;

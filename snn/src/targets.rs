@@ -1,6 +1,6 @@
 //! Tasks of recurrent networks: which output is wanted at which step, and how far it is from that.
 
-use super::recurrent_network::OutputError;
+use crate::recurrent_network::OutputError;
 
 /// Outputs with these values (batch, time, outputs); loss ½ · Σ (y − y*)², mean over the batch.
 #[derive(Debug, Clone)]

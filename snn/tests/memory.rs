@@ -4,17 +4,16 @@
 
 use candle_core::{DType, Device, Tensor};
 use peak_alloc::PeakAlloc;
-use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, Reset, ThresholdUnit};
 use spiccato_neurons::ops::{Detach, LiquidWeights, linear, liquid_scan};
-use spiccato_training::family::engine::Random;
-use spiccato_training::family::eprop_rule::{EProp, Feedback};
-use spiccato_training::family::forward_propagation_rule::Regularised;
-use spiccato_training::family::learning_rule::{LearningRule, Optimize};
-use spiccato_training::family::optimizer::{Method, Optimizer};
-use spiccato_training::family::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
-use spiccato_training::family::targets::Classes;
-use spiccato_training::family::variables::Variables;
+use spiccato_neurons::{Random, Surrogate};
+use spiccato_snn::eprop_rule::{EProp, Feedback};
+use spiccato_snn::forward_propagation_rule::Regularised;
+use spiccato_snn::learning_rule::{LearningRule, Optimize};
+use spiccato_snn::optimizer::{Method, Optimizer};
+use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::Classes;
+use spiccato_snn::variables::Variables;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

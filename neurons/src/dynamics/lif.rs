@@ -9,6 +9,8 @@ pub enum Reset {
     Subtract,
     /// Set to zero.
     Zero,
+    /// Set to this value.
+    To(f64),
     /// Leave as it is.
     None,
 }
@@ -20,6 +22,7 @@ impl Reset {
         match self {
             Reset::Subtract => potential - spike * threshold,
             Reset::Zero => potential * (T::one() - spike),
+            Reset::To(value) => potential * (T::one() - spike) + spike * T::constant(value),
             Reset::None => potential,
         }
     }
@@ -36,6 +39,7 @@ impl Reset {
         match self {
             Reset::Subtract => fill(Reset::Subtract, (potentials, spikes), threshold, after),
             Reset::Zero => fill(Reset::Zero, (potentials, spikes), threshold, after),
+            Reset::To(value) => fill(Reset::To(value), (potentials, spikes), threshold, after),
             Reset::None => fill(Reset::None, (potentials, spikes), threshold, after),
         }
     }
@@ -46,6 +50,7 @@ impl Reset {
         match self {
             Reset::Subtract => (T::one(), -threshold),
             Reset::Zero => (T::one() - spike, -potential),
+            Reset::To(value) => (T::one() - spike, T::constant(value) - potential),
             Reset::None => (T::one(), T::zero()),
         }
     }
@@ -122,7 +127,8 @@ mod tests {
 
     #[test]
     fn resets_differ_as_documented() {
-        for (reset, left) in [(Reset::Subtract, 0.5), (Reset::Zero, 0.0), (Reset::None, 1.5)] {
+        for (reset, left) in [(Reset::Subtract, 0.5), (Reset::Zero, 0.0), (Reset::To(-0.25), -0.25), (Reset::None, 1.5)]
+        {
             let (mut state, mut spikes) = (LifState::rest(1), [0.0f64]);
             Lif { decay: 0.9, threshold: 1.0, reset }.step(&[1.5], &mut state, &mut spikes);
             assert_eq!((state.potential[0], spikes[0]), (left, 1.0));

@@ -151,6 +151,7 @@ mod tests {
             v = match lif.reset {
                 Reset::Subtract => (v - (reset * lif.threshold)?)?,
                 Reset::Zero => (&v * reset.affine(-1.0, 1.0)?)?,
+                Reset::To(value) => ((&v * reset.affine(-1.0, 1.0)?)? + (reset * value)?)?,
                 Reset::None => v,
             };
             spikes.push(z);
@@ -165,6 +166,7 @@ mod tests {
             (Reset::Subtract, [3, 29, 5]),
             (Reset::Subtract, [2, 9, BLOCK + 3]),
             (Reset::Zero, [3, 29, 5]),
+            (Reset::To(-0.2), [3, 29, 5]),
             (Reset::None, [3, 29, 5]),
         ] {
             for detach_reset in [false, true] {

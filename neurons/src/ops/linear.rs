@@ -23,7 +23,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 
 /// As [`linear`], for an `x` of which few values differ from 0, as is so with spikes: the rows of the weights are added up for
 /// those alone, forwards and in the gradient of the weights. The gradient of `x`, if it is needed, is the dense product.
-/// `docs/family.md` has its speed at one event in twenty.
+/// `docs/snn.md` has its speed at one event in twenty.
 ///
 /// # Errors
 /// If the shapes don't fit.

@@ -22,6 +22,7 @@ mod norm;
 mod products;
 mod recurrent_scan;
 mod spike;
+mod spiking_scan;
 mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
@@ -37,4 +38,5 @@ pub use matrix::{Matrix, multiply};
 pub use norm::rms_norm;
 pub use recurrent_scan::{Activity, Detach, recurrent_scan};
 pub use spike::spike;
+pub use spiking_scan::{STATE, SpikingActivity, SpikingLayer, spiking_scan};
 pub use temporal_convolution::temporal_convolution;

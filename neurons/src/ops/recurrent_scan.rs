@@ -115,7 +115,7 @@ fn scan<T: Real>(population: &Population, current: &[T], weight: &[T], spikes: &
 
 /// Adds the rows of `weight` with these numbers to `sum`.
 #[inline(always)]
-fn add_rows<T: Real>(sum: &mut [T], weight: &[T], rows: &[usize]) {
+pub(super) fn add_rows<T: Real>(sum: &mut [T], weight: &[T], rows: &[usize]) {
     let length = sum.len();
     let row = |number: usize| &weight[number * length..][..length];
     // Several at a time: each sum is read and written once for them.
@@ -134,7 +134,7 @@ fn add_rows<T: Real>(sum: &mut [T], weight: &[T], rows: &[usize]) {
 }
 
 #[inline(always)]
-fn which_fired<T: Real>(spikes: &[T], fired: &mut Vec<usize>) {
+pub(super) fn which_fired<T: Real>(spikes: &[T], fired: &mut Vec<usize>) {
     fired.clear();
     fired.extend(spikes.iter().enumerate().filter(|(_, z)| **z > T::zero()).map(|(neuron, _)| neuron));
 }
@@ -247,7 +247,7 @@ fn adjoint<T: Real>(
 }
 
 #[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     // As many sums as a register has lanes, so that they can be formed side by side.
     const LANES: usize = 16;
     let mut sums = [T::zero(); LANES];
@@ -328,6 +328,7 @@ mod tests {
                 *v = match neuron.reset {
                     Reset::Subtract => (&before - (reset * neuron.threshold)?)?,
                     Reset::Zero => (&before * reset.affine(-1.0, 1.0)?)?,
+                    Reset::To(value) => ((&before * reset.affine(-1.0, 1.0)?)? + (reset * value)?)?,
                     Reset::None => before.clone(),
                 };
                 *a = ((&*a * neuron.adaptation_decay)? + (&z * neuron.adaptation_gain())?)?;

@@ -11,15 +11,15 @@ use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, Reset, ThresholdUnit, decay};
 use spiccato_neurons::ops::Detach;
 
-use spiccato_snn::encoders::SpikeTrains;
+use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::LearningRule;
 use spiccato_snn::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Classes;
 use spiccato_snn::variables::values;
-use super::{Experiment, Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "batched-eprop",

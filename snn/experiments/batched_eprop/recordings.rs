@@ -6,11 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use spiccato::audio_file::Surround;
 use spiccato::signal::{BANDS, FeatureScale, Loudness, analyze};
 
-use crate::evaluate::read_at_codec_rate;
 use spiccato_neurons::Random;
+use spiccato_snn::wav::read_at_codec_rate;
 
 /// Frames of 16 ms that are looked at; most recordings are shorter.
 pub(super) const FRAMES: usize = 45;
@@ -46,7 +45,7 @@ impl Recordings {
         let read = files.par_iter().map(|path| -> Result<_> {
             let (digit, number) = digit_and_number(path)
                 .with_context(|| format!("{}: not named DIGIT_SPEAKER_NUMBER.wav", path.display()))?;
-            Ok((spikes(&read_at_codec_rate(path, Surround::Refuse)?), digit, number))
+            Ok((spikes(&read_at_codec_rate(path)?), digit, number))
         });
         let (mut train, mut test) =
             (Self { spikes: Vec::new(), digits: Vec::new() }, Self { spikes: Vec::new(), digits: Vec::new() });

@@ -7,15 +7,15 @@ use spiccato_neurons::ops::Detach;
 
 use super::recordings::{DIGITS, FRAMES, INPUTS, Recordings};
 use super::{PSEUDO_DERIVATIVE, STRETCH};
+use crate::{Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::{LearningRule, Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::rewiring::{DeepRewiring, FixedMask, Formation, Walk};
 use spiccato_snn::targets::Classes;
-use crate::{Measurement, Outcome, Settings};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 const NEURONS: usize = 128;
 const BATCH: usize = 32;

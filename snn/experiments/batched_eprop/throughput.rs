@@ -10,6 +10,7 @@ use spiccato_neurons::ops::Detach;
 use super::{OUTPUTS, PSEUDO_DERIVATIVE, STRETCH, batch, off};
 use crate::Measurement;
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::image_encoders::latency;
 use spiccato_snn::images::Split;
@@ -17,7 +18,6 @@ use spiccato_snn::learning_rule::{LearningRule, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RecurrentNetwork};
 use spiccato_snn::targets::Classes;
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 /// Processor time of this process on all threads, which doesn't depend on what else runs; elapsed time where the system
 /// doesn't tell.

@@ -1,11 +1,12 @@
-//! Speed of the engine of the model family on one thread: `cargo bench -p spiccato-training`. Each pass is 10⁶
+//! Speed of the engine of single spikes on one thread: `cargo bench -p spiccato-experiments`. Each pass is 10⁶
 //! neuron-steps of a balanced spike coding network: 20 neurons, 50,000 steps, driven by smooth noise.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use spiccato_training::family::engine::signal::SmoothNoise;
-use spiccato_training::family::engine::{CodingNetwork, Matrix, Random};
+use spiccato_neurons::Random;
+use spiccato_snn::engine::signal::SmoothNoise;
+use spiccato_snn::engine::{CodingNetwork, Matrix};
 
 /// As the program `spiccato` has.
 #[global_allocator]

@@ -6,16 +6,16 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 
-use spiccato_snn::encoders::SpikeTrains;
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, adaptive, regular};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Classes;
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, adaptive, regular};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 /// Inputs of one kind: left, right, the request to answer, and noise.
 const CHANNELS: usize = 10;

@@ -7,15 +7,15 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::Population;
 use spiccato_neurons::ops::Detach;
 
-use spiccato_snn::encoders::SpikeTrains;
+use super::super::{Measurement, Settings};
+use super::{PSEUDO_DERIVATIVE, adaptive, regular};
 use spiccato_neurons::Random;
+use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::LearningRule;
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Values;
 use spiccato_snn::variables::values;
-use super::super::{Measurement, Settings};
-use super::{PSEUDO_DERIVATIVE, adaptive, regular};
 
 const INPUTS: usize = 20;
 const NEURONS: usize = 30;

@@ -8,14 +8,14 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, regular};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::learning_rule::{Backpropagation, Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{RecurrentNetwork, leaky_readout};
 use spiccato_snn::variables::Variables;
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, regular};
-use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 /// Inputs of the learner, active in turns, and inputs of the teacher, each with a Gaussian around a value of the
 /// pattern.

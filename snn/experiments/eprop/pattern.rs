@@ -6,16 +6,16 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{AdaptiveLif, Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use spiccato_snn::encoders::SpikeTrains;
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, regular};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::{LearningRule, Optimize};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Values;
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, regular};
-use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 const INPUTS: usize = 100;
 

@@ -10,16 +10,16 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 
-use spiccato_snn::encoders::SpikeTrains;
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, adaptive, regular};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::softmax;
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, adaptive, regular};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 const CHANNELS: usize = 10;
 const CUE: usize = 100;

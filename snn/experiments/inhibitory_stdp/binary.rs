@@ -9,10 +9,10 @@
 
 use anyhow::Result;
 
-use spiccato_snn::engine::statistics::slope;
+use crate::{Measurement, Settings};
 use spiccato_neurons::Random;
 use spiccato_snn::engine::Matrix;
-use crate::{Measurement, Settings};
+use spiccato_snn::engine::statistics::slope;
 
 const STATES: usize = 40;
 const CUES: usize = 8;

@@ -8,8 +8,8 @@ use spiccato_neurons::dynamics::{AdaptiveExponential, AdaptiveExponentialState};
 use spiccato_neurons::synapse::{DoubleExponential, SynapseState};
 
 use super::experience::{Experience, INTERNEURONS, PYRAMIDAL};
-use spiccato_snn::engine::statistics::rank_correlation;
 use spiccato_neurons::Random;
+use spiccato_snn::engine::statistics::rank_correlation;
 use spiccato_snn::engine::{Projection, SpikeRecord};
 
 /// How detailed the neurons are.

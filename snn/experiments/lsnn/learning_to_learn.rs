@@ -8,13 +8,13 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, OutputError, RateRegulariser, RecurrentNetwork};
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, neuron};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 /// Inputs that encode one number, each with a Gaussian around its own place.
 const CHANNELS: usize = 16;

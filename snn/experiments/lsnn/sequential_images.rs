@@ -6,16 +6,16 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::image_encoders::threshold_crossing;
 use spiccato_snn::images::{CLASSES, Images, Split};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Classes;
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, neuron};
-use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 /// Grey values whose crossing makes an input fire, upwards or downwards.
 const LEVELS: usize = 20;
@@ -81,7 +81,7 @@ fn learn(split: &Split, strength: f64, seed: u64) -> Result<Vec<(f64, f64)>> {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let Split { train, test } = Split::mnist(settings)?;
+    let Split { train, test } = crate::mnist(settings)?;
     let split = Split { train: train.halved(), test: test.halved() };
     let learn = |strength| learn(&split, strength, settings.seed);
     let (adapting, regular) = rayon::join(|| learn(40.0), || learn(0.0));

@@ -6,15 +6,15 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use spiccato_snn::encoders::SpikeTrains;
+use super::super::{Measurement, Outcome, Settings};
+use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Classes;
-use super::super::{Measurement, Outcome, Settings};
-use super::{PSEUDO_DERIVATIVE, neuron};
-use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 /// Inputs each for the bit 0, the bit 1, the command to store and the command to recall.
 const CHANNELS: usize = 25;

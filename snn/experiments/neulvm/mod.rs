@@ -23,10 +23,10 @@ use self::likelihood::{Data, Mesoscopic, WARM_UP};
 use self::particles::filter;
 use self::population::{Microscopic, POPULATIONS, Parameters, TIME_STEP, TRUTH};
 use self::spikes::Spikes;
-use spiccato_neurons::Random;
-use spiccato_snn::engine::statistics::correlation;
 use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::engine::statistics::correlation;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "neulvm",

@@ -2,7 +2,8 @@
 //! the projected error of a linear decoder. In each step at most one neuron fires, the one farthest above its threshold, so
 //! that its spike reaches all others before they fire for the same error.
 
-use super::{Matrix, Random};
+use super::Matrix;
+use spiccato_neurons::Random;
 
 /// Neurons with all-to-all recurrent synapses. After a step its state is that at the time of the spike: what the spike does
 /// to potentials and filtered spike trains comes with the next step, so that learning rules can look in between.

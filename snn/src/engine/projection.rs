@@ -1,6 +1,7 @@
 //! Sparse synapses from one population to another, reachable from either side.
 
-use super::{Plasticity, Random};
+use super::Plasticity;
+use spiccato_neurons::Random;
 
 /// Synapses with weights.
 #[derive(Debug, Clone)]

@@ -18,8 +18,8 @@ use rayon::prelude::*;
 use spiccato_neurons::dynamics::Reset;
 
 use self::traces::{Run, Sums, Weights};
-use super::learning_rule::{Gradients, LearningRule};
-use super::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
+use crate::learning_rule::{Gradients, LearningRule};
+use crate::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
 
 /// Number of sequences that one thread takes after another; fixed, so that sums don't depend on the number of threads.
 const SHARD: usize = 4;
@@ -167,10 +167,10 @@ impl EProp<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spiccato_neurons::Random;
     use crate::recurrent_network::Bptt;
     use crate::targets::{Classes, Values};
     use crate::variables::values;
+    use spiccato_neurons::Random;
     use spiccato_neurons::Surrogate;
     use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, ThresholdUnit};
     use spiccato_neurons::ops::Detach;

@@ -3,20 +3,21 @@
 mod digits;
 mod mnist;
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::Result;
 use candle_core::{Device, Tensor};
 
-use super::Settings;
 use spiccato_neurons::Random;
 
 /// Number of classes: the ten digits.
-pub(super) const CLASSES: usize = 10;
+pub const CLASSES: usize = 10;
 
 /// Labelled images of one size.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Images {
+pub struct Images {
     /// Width and height in pixels.
-    pub(super) side: usize,
+    pub side: usize,
     /// Row by row, image after image; 255 is ink.
     pixels: Vec<u8>,
     /// 0 to 9.
@@ -25,42 +26,49 @@ pub(super) struct Images {
 
 /// What is learned from, and what is tested on.
 #[derive(Debug, Clone)]
-pub(super) struct Split {
-    pub(super) train: Images,
-    pub(super) test: Images,
+pub struct Split {
+    /// To learn from.
+    pub train: Images,
+    /// To test on.
+    pub test: Images,
 }
 
 impl Split {
-    /// MNIST from the folder of the settings: 60,000 images to learn from, 10,000 to test on.
-    pub(super) fn mnist(settings: &Settings) -> Result<Self> {
-        let folder = settings.data.as_deref().context(
-            "this experiment needs the MNIST images: fetch them with `scripts/fetch_mnist.sh DIR`, then add `--data DIR`",
-        )?;
-        mnist::read(&folder.join("mnist"))
+    /// The four IDX files of MNIST in a folder: 60,000 images to learn from, 10,000 to test on.
+    ///
+    /// # Errors
+    /// If a file can't be read or is not such a file.
+    pub fn mnist(folder: &Path) -> Result<Self> {
+        mnist::read(folder)
     }
 
     /// Digits drawn from strokes, `side` pixels wide and high.
-    pub(super) fn drawn(train: usize, test: usize, side: usize, seed: u64) -> Self {
+    pub fn drawn(train: usize, test: usize, side: usize, seed: u64) -> Self {
         let draw = |count, stream| digits::draw(count, side, &mut Random::new(seed, stream));
         Self { train: draw(train, 1000), test: draw(test, 1001) }
     }
 }
 
 impl Images {
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// The first `count`, or all.
-    pub(super) fn truncated(mut self, count: usize) -> Self {
+    pub fn truncated(mut self, count: usize) -> Self {
         self.labels.truncate(count);
         self.pixels.truncate(count * self.side * self.side);
         self
     }
 
     /// In a blank frame of this width.
-    pub(super) fn framed(self, width: usize) -> Self {
+    pub fn framed(self, width: usize) -> Self {
         let side = self.side + 2 * width;
         let mut pixels = vec![0; self.len() * side * side];
         for (framed, image) in pixels.chunks_exact_mut(side * side).zip(self.pixels.chunks_exact(self.side * self.side))
@@ -73,7 +81,7 @@ impl Images {
     }
 
     /// Half as wide and high: means of two by two pixels. A last odd row or column is left out.
-    pub(super) fn halved(self) -> Self {
+    pub fn halved(self) -> Self {
         let side = self.side / 2;
         let mut pixels = Vec::with_capacity(self.len() * side * side);
         for image in self.pixels.chunks_exact(self.side * self.side) {
@@ -86,13 +94,16 @@ impl Images {
     }
 
     /// Pixels of an image.
-    pub(super) fn pixels(&self, index: usize) -> &[u8] {
+    pub fn pixels(&self, index: usize) -> &[u8] {
         let size = self.side * self.side;
         &self.pixels[index * size..][..size]
     }
 
     /// The images with these indices as intensities from 0 to 1, (images, pixels), and their labels.
-    pub(super) fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
+    ///
+    /// # Errors
+    /// If the tensors can't be made.
+    pub fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let intensities =
             indices.iter().flat_map(|&i| self.pixels(i)).map(|&pixel| f32::from(pixel) / 255.0).collect::<Vec<_>>();
         let x = Tensor::from_vec(intensities, (indices.len(), self.side * self.side), &Device::Cpu)?;
@@ -100,13 +111,16 @@ impl Images {
     }
 
     /// Labels of the images with these indices.
-    pub(super) fn labels(&self, indices: &[usize]) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// If the tensor can't be made.
+    pub fn labels(&self, indices: &[usize]) -> Result<Tensor> {
         let labels = indices.iter().map(|&i| u32::from(self.labels[i])).collect::<Vec<_>>();
         Ok(Tensor::new(labels, &Device::Cpu)?)
     }
 
     /// All indices in random order.
-    pub(super) fn shuffled(&self, random: &mut Random) -> Vec<usize> {
+    pub fn shuffled(&self, random: &mut Random) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         random.shuffle(&mut order);
         order

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use spiccato::atomic_file::AtomicFile;
-use spiccato::audio_file::{AudioInput, Resampler, Surround};
-use spiccato::signal::SAMPLE_RATE;
+use spiccato::audio_file::{AudioInput, Surround};
+use spiccato::signal::{Resampler, SAMPLE_RATE};
 
 use spiccato_datasets::{Source, Split};
 
