@@ -23,14 +23,18 @@ const CHUNK_FRAMES: u16 = 640;
 /// Chunks that the rate search looks at, spread evenly over the file: some four minutes.
 const SEARCH_CHUNKS: u32 = 24;
 
-/// Steps of encoding, in their order.
+/// Steps of encoding and decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
+    /// Reading and analysing the samples. Told of by those who know how many are to come, not by [`Encoder`].
+    Analysis,
     /// Finding the quality that gives the asked bitrate.
     RateSearch,
     /// Writing the events.
     Writing,
+    /// Decoding events and rebuilding the sound. Told of by those who drive a [`DecodedStream`](crate::DecodedStream).
+    Decoding,
 }
 
 /// Told of each step and of the share of it that is done, from 0 to 1; cancels the work by [`ControlFlow::Break`].

@@ -7,13 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Serialize, Serializer};
-use spiccato::Error;
-use spiccato::atomic_file::AtomicFile;
-use spiccato::audio_file::{AudioInput, SampleFormat, Surround, WavSpec, WavWriter};
-use spiccato::container::{OnDamage, Reader};
-use spiccato::events::Methods;
-use spiccato::network::Model;
-use spiccato::pipeline::{CompressSettings, Progress, compress, decompress};
+use spiccato::atomic_file::{AtomicFile, Existing};
+use spiccato::audio_file::{AudioInput, AudioWriter, FileKind, OutputSpec, SampleFormat, Surround, decode, encode};
+use spiccato::{Decoder, Encoder, Error, Progress};
 
 use crate::files::read_at_codec_rate;
 use crate::metrics::{METRICS, Scores, scores};
@@ -40,16 +36,16 @@ pub struct Assessment {
     pub scores: Scores,
 }
 
-/// Compresses `file` with `model`, decompresses the result, and compares both at 24 kHz. The `.spic` file and the decoded
-/// WAV file (`.decoded.wav`) go to `folder`, under the name of `file`.
+/// Compresses `file` with `encoder`, decompresses the result with `decoder`, and compares both at 24 kHz. The `.spic` file and the
+/// decoded WAV file (`.decoded.wav`) go to `folder`, under the name of `file`, in place of older ones.
 ///
 /// # Errors
 /// If the file can't be read or compressed, or the folder not written.
 pub fn assess(
     file: &Path,
     folder: &Path,
-    model: &Model,
-    settings: &CompressSettings,
+    (encoder, decoder): (&Encoder, &Decoder),
+    surround: Surround,
     progress: &mut Progress<'_>,
 ) -> Result<Assessment> {
     let name = || file.display().to_string();
@@ -60,37 +56,42 @@ pub fn assess(
     };
     let (stored, decoded) = (output(".spic"), output(".decoded.wav"));
     let start = Instant::now();
-    let input = AudioInput::open(file)?;
-    let mut out = AtomicFile::create(&stored)?;
-    let report = compress(&input, model, settings, &mut out, progress).with_context(name)?;
+    let mut out = AtomicFile::create(&stored, Existing::Replace)?;
+    let encoded = encode(encoder, &mut AudioInput::open(file)?.reader(surround)?, &mut out, progress);
+    let encoded = encoded.with_context(name)?;
     out.commit()?;
     let encode_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    decode(&stored, &decoded, model, progress).with_context(|| stored.display().to_string())?;
+    decode_file(&stored, &decoded, decoder, progress).with_context(|| stored.display().to_string())?;
     let decode_seconds = start.elapsed().as_secs_f64();
-    let seconds = report.header.seconds();
+    let seconds = encoded.header.seconds();
     ensure!(seconds > 0.0, "{}: no samples", file.display());
-    let original = read_at_codec_rate(file, settings.surround)?;
+    let original = read_at_codec_rate(file, surround)?;
     Ok(Assessment {
         file: file.to_owned(),
         seconds,
-        bytes: report.summary.file_bytes,
-        kbps: report.kbps(),
-        events_per_second: report.summary.events as f64 / seconds,
+        bytes: encoded.summary.file_bytes,
+        kbps: encoded.kbps(),
+        events_per_second: encoded.summary.events as f64 / seconds,
         encode_x: seconds / encode_seconds,
         decode_x: seconds / decode_seconds,
         scores: scores(&original, &read_at_codec_rate(&decoded, Surround::Refuse)?).with_context(name)?,
     })
 }
 
-fn decode(stored: &Path, decoded: &Path, model: &Model, progress: &mut Progress<'_>) -> Result<()> {
+fn decode_file(stored: &Path, decoded: &Path, decoder: &Decoder, progress: &mut Progress<'_>) -> Result<()> {
     let file = BufReader::new(File::open(stored).map_err(Error::io(stored))?);
-    let reader = Reader::with_index(file, Methods::all(), OnDamage::Stop)?;
-    let (rate, channels, count) =
-        (reader.header().sample_rate, reader.header().channels.into(), reader.header().sample_count);
-    let spec = WavSpec { sample_rate: rate, channels, format: SampleFormat::Float32 };
-    let mut wav = WavWriter::create(decoded, spec, count)?;
-    decompress(reader, model, &mut |samples| wav.write(samples), progress)?;
+    let mut stream = decoder.stream_with_index(file)?;
+    let (format, frames) = (stream.format(), stream.header().sample_count);
+    let spec = OutputSpec {
+        kind: FileKind::Wav,
+        sample_rate: format.rate,
+        channels: format.channels,
+        format: SampleFormat::Float32,
+        frames,
+    };
+    let mut wav = AudioWriter::create(decoded, Existing::Replace, spec, [])?;
+    decode(&mut stream, &mut wav, progress)?;
     Ok(wav.finish()?)
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use spiccato::atomic_file::AtomicFile;
+use spiccato::atomic_file::{AtomicFile, Existing};
 
 /// A folder of finished work.
 #[derive(Debug)]
@@ -45,10 +45,10 @@ impl Cache {
     /// # Errors
     /// If they can't be written.
     pub(crate) fn put(&self, key: &str, value: &impl Serialize, coded: &[u8]) -> Result<()> {
-        let mut file = AtomicFile::create(&self.coded(key))?;
+        let mut file = AtomicFile::create(&self.coded(key), Existing::Replace)?;
         file.write_all(coded)?;
         file.commit()?;
-        let mut file = AtomicFile::create(&self.path(key, "json"))?;
+        let mut file = AtomicFile::create(&self.path(key, "json"), Existing::Replace)?;
         serde_json::to_writer(&mut file, value)?;
         file.commit()?;
         Ok(())

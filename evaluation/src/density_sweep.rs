@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use spiccato::audio_file::{AudioInput, Surround};
 use spiccato::events::EventMatrix;
-use spiccato::network::Model;
-use spiccato::pipeline::EventSource;
+use spiccato::{EventSource, Model, Quality};
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 
 use crate::storage::{methods, size, store};
@@ -83,7 +82,7 @@ pub fn density_sweep(files: &[PathBuf], model: &Model, progress: &mut dyn FnMut(
     for file in files {
         sources.push(source(file, model)?);
     }
-    let methods: Vec<&'static str> = methods(Some(model), 0).iter().map(|method| method.name()).collect();
+    let methods: Vec<&'static str> = methods(Some(model), Quality::LOWEST).iter().map(|method| method.name()).collect();
     let points = sweep(|quality, excitation| {
         let point = measure(&mut sources, model, quality, excitation)?;
         progress(((point.density / DENSITIES.start).ln() / (DENSITIES.end / DENSITIES.start).ln()).clamp(0.0, 1.0));
@@ -93,9 +92,10 @@ pub fn density_sweep(files: &[PathBuf], model: &Model, progress: &mut dyn FnMut(
     Ok(DensitySweep { methods, points, crossings })
 }
 
-fn source<'a>(file: &Path, model: &'a Model) -> Result<EventSource<'a>> {
-    let input = AudioInput::open(file)?;
-    Ok(EventSource::new(&input, model, Surround::Downmix, &mut |_, _| ())?)
+fn source(file: &Path, model: &Model) -> Result<EventSource> {
+    let mut reader = AudioInput::open(file)?.reader(Surround::Downmix)?;
+    let format = reader.format();
+    Ok(EventSource::new(reader.blocks(), format, model)?)
 }
 
 /// Points in the order of their density.
@@ -119,7 +119,8 @@ fn sweep(mut measure: impl FnMut(u16, f32) -> Result<DensityPoint>) -> Result<Ve
 }
 
 /// All sources together at a setting.
-fn measure(sources: &mut [EventSource<'_>], model: &Model, quality: u16, excitation: f32) -> Result<DensityPoint> {
+fn measure(sources: &mut [EventSource], model: &Model, quality: u16, excitation: f32) -> Result<DensityPoint> {
+    let quality = Quality::from_stored(quality);
     let methods = methods(Some(model), quality);
     let (mut seconds, mut events, mut cells, mut entropy) = (0.0, 0.0, 0.0, 0.0);
     let mut bits = vec![0.0; methods.iter().count()];
@@ -137,7 +138,7 @@ fn measure(sources: &mut [EventSource<'_>], model: &Model, quality: u16, excitat
     }
     ensure!(seconds > 0.0, "there is no audio");
     Ok(DensityPoint {
-        quality,
+        quality: quality.stored(),
         excitation,
         density: events / cells,
         events_per_second: events / seconds,

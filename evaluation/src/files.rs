@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use spiccato::audio_file::{AudioInput, Resampler, SampleFormat, Surround, WavSpec, WavWriter};
-use spiccato::signal::SAMPLE_RATE;
+use spiccato::atomic_file::Existing;
+use spiccato::audio_file::{AudioInput, AudioWriter, FileKind, OutputSpec, SampleFormat, Surround};
+use spiccato::signal::{Resampler, SAMPLE_RATE};
 
 use crate::problem::Problem;
 use spiccato_datasets::{Audio, Split, find_sources};
@@ -89,14 +90,18 @@ impl Prepared {
         let length = excerpt.map_or(samples.len(), |seconds| (seconds * f64::from(rate)).round() as usize);
         let length = length.clamp(1, samples.len());
         let start = (samples.len() - length) / 2;
-        let spec = WavSpec { sample_rate: rate, channels: 1, format: SampleFormat::Int16 };
-        let mut writer = WavWriter::create(&wav, spec, length as u64)?;
+        let mut writer = AudioWriter::create(&wav, Existing::Replace, wav_of(rate, 1, length as u64), [])?;
         writer.write(&samples[start..start + length])?;
         writer.finish()?;
         let hash = blake3::hash(&std::fs::read(&wav).with_context(|| wav.display().to_string())?);
         let samples = read_at_codec_rate(&wav, Surround::Refuse)?;
         Ok(Self { wav, hash, seconds: length as f64 / f64::from(rate), samples })
     }
+}
+
+/// A WAV file of 16 bits.
+fn wav_of(sample_rate: u32, channels: u16, frames: u64) -> OutputSpec {
+    OutputSpec { kind: FileKind::Wav, sample_rate, channels, format: SampleFormat::Int16, frames }
 }
 
 /// Sample rate and the mean of the channels.
@@ -165,8 +170,7 @@ mod tests {
     fn an_excerpt_is_the_middle() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("steps.wav");
-        let spec = WavSpec { sample_rate: 24_000, channels: 2, format: SampleFormat::Int16 };
-        let mut writer = WavWriter::create(&source, spec, 72_000).unwrap();
+        let mut writer = AudioWriter::create(&source, Existing::Refuse, wav_of(24_000, 2, 72_000), []).unwrap();
         for second in [0.0, 0.5, 0.0] {
             writer.write(&[second, 0.5 * second].repeat(24_000)).unwrap();
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use spiccato::atomic_file::AtomicFile;
+use spiccato::atomic_file::{AtomicFile, Existing};
 
 use crate::peers::Skipped;
 use crate::problem::Problem;
@@ -57,10 +57,10 @@ impl Results {
     /// If they can't be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join("results.json");
-        let mut file = AtomicFile::create(&path)?;
+        let mut file = AtomicFile::create(&path, Existing::Replace)?;
         serde_json::to_writer_pretty(&mut file, self).with_context(|| path.display().to_string())?;
         file.commit()?;
-        let mut writer = csv::Writer::from_writer(AtomicFile::create(&folder.join("results.csv"))?);
+        let mut writer = csv::Writer::from_writer(AtomicFile::create(&folder.join("results.csv"), Existing::Replace)?);
         for (at, row) in self.rows.iter().enumerate() {
             let columns = row.columns();
             if at == 0 {

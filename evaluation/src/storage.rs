@@ -4,19 +4,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use spiccato::events::{EventMatrix, Methods, Storage};
-use spiccato::network::Model;
+use spiccato::{Model, Quality};
 
 /// Time after which a measurement of speed is not repeated any more.
 const LONG_ENOUGH: Duration = Duration::from_millis(60);
 
 /// Every storage method: those that need no model, those that files are written with (at Zstandard's slow level), and the
 /// range coder if the model has a prior.
-pub(crate) fn methods(model: Option<&Model>, quality: u16) -> Methods {
-    let mut methods = Methods::all().with(Methods::small());
-    if let Some(range_coder) = model.and_then(|model| model.range_coder(quality)) {
-        methods.push(range_coder);
+pub(crate) fn methods(model: Option<&Model>, quality: Quality) -> Methods {
+    let methods = Methods::all().with(Methods::small());
+    match model {
+        Some(model) => model.complete(methods, quality),
+        None => methods,
     }
-    methods
 }
 
 /// The events of each chunk as a file holds them.
@@ -48,11 +48,11 @@ pub struct StorageCost {
 }
 
 /// Measures every storage method on the events of a recording, chunk by chunk as its file holds them; the method with the
-/// fewest bytes comes first. With `model`, the range coder with its prior at `quality` (0 to 65,535) is among them.
+/// fewest bytes comes first. With `model`, the range coder with its prior at `quality` is among them.
 ///
 /// # Errors
 /// If a method fails or is not lossless.
-pub fn storage_costs(chunks: &[EventMatrix], model: Option<&Model>, quality: u16) -> Result<Vec<StorageCost>> {
+pub fn storage_costs(chunks: &[EventMatrix], model: Option<&Model>, quality: Quality) -> Result<Vec<StorageCost>> {
     let methods = methods(model, quality);
     let mut costs = methods.iter().map(|method| StorageCost::measure(method, chunks)).collect::<Result<Vec<_>>>()?;
     costs.sort_by_key(|cost| cost.bytes);
@@ -95,7 +95,7 @@ mod tests {
         let cells: Vec<bool> = (0..500 * 64).map(|i| i % 311 == 0).collect();
         let events = EventMatrix::from_dense(64, &cells, |&cell| cell).unwrap();
         let chunks: Vec<EventMatrix> = events.chunks(100).collect();
-        let costs = storage_costs(&chunks, None, 0).unwrap();
+        let costs = storage_costs(&chunks, None, Quality::from_stored(0)).unwrap();
         assert!(costs.is_sorted_by_key(|cost| cost.bytes));
         let bytes = |name: &str| costs.iter().find(|cost| cost.name == name).unwrap().bytes;
         // A bit for each cell against two bytes or fewer for each event and row.

@@ -3,10 +3,11 @@
 use super::AudioReader;
 use crate::{Format, Result};
 
-/// The samples of an audio file, block by block. After an error there are no more.
+/// What is left of an audio file, block by block. After an error there are no more.
 #[derive(Debug)]
-pub struct Blocks {
-    reader: Option<AudioReader>,
+pub struct Blocks<'a> {
+    reader: &'a mut AudioReader,
+    ended: bool,
 }
 
 impl AudioReader {
@@ -15,9 +16,9 @@ impl AudioReader {
         Format { rate: self.spec().sample_rate, channels: self.spec().channels as u16 }
     }
 
-    /// All samples, block by block.
-    pub fn blocks(self) -> Blocks {
-        Blocks { reader: Some(self) }
+    /// All samples that are left, block by block.
+    pub fn blocks(&mut self) -> Blocks<'_> {
+        Blocks { reader: self, ended: false }
     }
 }
 
@@ -27,14 +28,15 @@ impl std::fmt::Debug for AudioReader {
     }
 }
 
-impl Iterator for Blocks {
+impl Iterator for Blocks<'_> {
     type Item = Result<Vec<f32>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let block = self.reader.as_mut()?.next_block().map(|block| block.map(<[f32]>::to_vec)).transpose();
-        if !matches!(block, Some(Ok(_))) {
-            self.reader = None;
+        if self.ended {
+            return None;
         }
+        let block = self.reader.next_block().map(|block| block.map(<[f32]>::to_vec)).transpose();
+        self.ended = !matches!(block, Some(Ok(_)));
         block
     }
 }

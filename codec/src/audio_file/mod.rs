@@ -10,7 +10,7 @@
 //! use spiccato::{Encoder, Model};
 //!
 //! # fn main() -> spiccato::Result<()> {
-//! let reader = AudioInput::open(Path::new("prelude.flac"))?.reader(Surround::Refuse)?;
+//! let mut reader = AudioInput::open(Path::new("prelude.flac"))?.reader(Surround::Refuse)?;
 //! let format = reader.format();
 //! # #[cfg(feature = "built-in-model")]
 //! let file = Encoder::new(&Model::built_in()?).bitrate(3.0)?.encode(reader.blocks(), format)?;
@@ -21,6 +21,7 @@
 mod aac;
 mod blocks;
 mod caf;
+mod coding;
 mod container;
 mod downmix;
 mod flac;
@@ -39,6 +40,7 @@ mod wave;
 mod write;
 
 pub use blocks::Blocks;
+pub use coding::{decode, encode};
 pub use downmix::Surround;
 pub use input::AudioInput;
 pub use read::{AudioReader, AudioSpec};

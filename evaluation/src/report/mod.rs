@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use spiccato::atomic_file::AtomicFile;
+use spiccato::atomic_file::{AtomicFile, Existing};
 
 use crate::problem::Problem;
 use crate::results::Results;
@@ -37,7 +37,7 @@ pub fn write_report(results: &mut Results, study: &Study, run: &Run<'_>, folder:
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
+    let mut file = AtomicFile::create(path, Existing::Replace)?;
     file.write_all(text.as_bytes()).with_context(|| path.display().to_string())?;
     Ok(file.commit()?)
 }

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use spiccato::atomic_file::AtomicFile;
+use spiccato::atomic_file::{AtomicFile, Existing};
 use spiccato::audio_file::{AudioInput, Surround};
 use spiccato::events::EventMatrix;
-use spiccato::network::Model;
-use spiccato::pipeline::EventSource;
+use spiccato::{EventSource, Model, Quality};
 
 use super::figures::{raster, selectivity_chart, synchrony_chart};
 use super::midi::read_notes;
@@ -102,11 +101,11 @@ pub fn study(
     for (done, performance) in performances.iter().enumerate() {
         let name = || performance.audio.display().to_string();
         let notes = read_notes(&performance.midi)?;
-        let input = AudioInput::open(&performance.audio)?;
-        let mut source = EventSource::new(&input, model, Surround::Downmix, &mut |_, _| ()).with_context(name)?;
+        let mut reader = AudioInput::open(&performance.audio)?.reader(Surround::Downmix)?;
+        let format = reader.format();
+        let mut source = EventSource::new(reader.blocks(), format, model).with_context(name)?;
         for (at, (percent, pieces)) in qualities.iter().zip(&mut pieces).enumerate() {
-            let quality = (percent / 100.0 * f64::from(u16::MAX)).round() as u16;
-            let chunks = source.events(quality, 0.0).with_context(name)?;
+            let chunks = source.events(Quality::from_percent(*percent)?, 0.0).with_context(name)?;
             pieces.push(Piece::new(name(), joined(&chunks)?, notes.clone())?);
             progress((done * qualities.len() + at + 1) as f64 / all);
         }
@@ -215,7 +214,7 @@ impl Regime {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
+    let mut file = AtomicFile::create(path, Existing::Replace)?;
     file.write_all(bytes).with_context(|| path.display().to_string())?;
     Ok(file.commit()?)
 }
@@ -246,7 +245,7 @@ mod tests {
 
     #[test]
     fn impossible_qualities_are_refused() {
-        let model = spiccato::network::default_model().unwrap();
+        let model = Model::built_in().unwrap();
         let performance = Performance { audio: "a.wav".into(), midi: "a.mid".into() };
         let message = study(&[performance], &model, &[120.0], &mut |_| ()).unwrap_err().to_string();
         assert!(message.contains("120"), "{message}");

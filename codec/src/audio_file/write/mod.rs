@@ -96,8 +96,8 @@ impl AudioWriter {
         match spec.kind {
             FileKind::Wav => (head, tail) = wav::around(spec, &tags).ok_or_else(too_long)?,
             FileKind::Flac => {
-                let new = FlacEncoder::new(spec)
-                    .map_err(|reason| Error::usage(format!("{}: {reason}", target.display())))?;
+                let new =
+                    FlacEncoder::new(spec).map_err(|reason| Error::usage(format!("{}: {reason}", target.display())))?;
                 head = new.head(&tags).ok_or_else(too_long)?;
                 encoder = Some(new);
             }
