@@ -7,7 +7,7 @@ use crate::error::ModelError;
 use crate::events::{EventMatrix, Methods};
 use crate::format::{Audio, Format};
 use crate::network::EventDecoder;
-use crate::signal::{HOP, Limiter, Renderer, Resampler, SAMPLE_RATE, StereoSlot};
+use crate::signal::{HOP, Limiter, Renderer, Resampler, SAMPLE_RATE, StereoSlot, resampled_length};
 use crate::{Error, Model, Result};
 
 /// Decompresses `.spic` files with the model that they were made with.
@@ -33,17 +33,37 @@ use crate::{Error, Model, Result};
 pub struct Decoder {
     model: Model,
     on_damage: OnDamage,
+    rate: Option<u32>,
+    channels: Option<u16>,
 }
 
 impl Decoder {
     /// A decoder with this model, which stops at the first damage.
     pub fn new(model: &Model) -> Self {
-        Self { model: model.clone(), on_damage: OnDamage::Stop }
+        Self { model: model.clone(), on_damage: OnDamage::Stop, rate: None, channels: None }
     }
 
     /// Sets what to do about damage: [`OnDamage::Skip`] gives silence where chunks are damaged.
     pub fn on_damage(self, on_damage: OnDamage) -> Self {
         Self { on_damage, ..self }
+    }
+
+    /// Sets the sample rate of the output, in place of that of the original.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is not within [`SAMPLE_RATES`](crate::SAMPLE_RATES).
+    pub fn rate(self, rate: u32) -> Result<Self> {
+        Format { rate, channels: 1 }.check()?;
+        Ok(Self { rate: Some(rate), ..self })
+    }
+
+    /// Sets the number of channels of the output, in place of that of the original: the mean of two channels, or one channel twice.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is not 1 or 2.
+    pub fn channels(self, channels: u16) -> Result<Self> {
+        Format { rate: SAMPLE_RATE, channels }.check()?;
+        Ok(Self { channels: Some(channels), ..self })
     }
 
     /// Decodes a whole file to memory.
@@ -65,7 +85,7 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`], for the header.
     pub fn stream<R: Read>(&self, file: R) -> Result<DecodedStream<R>> {
-        DecodedStream::new(&self.model, Reader::new(file, Methods::all(), self.on_damage)?)
+        DecodedStream::new(self, Reader::new(file, Methods::all(), self.on_damage)?)
     }
 
     /// Like [`Decoder::stream`], with the index at the end of the file, so that a chunk with a damaged length does not hide those
@@ -74,7 +94,7 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`], for the header and the index.
     pub fn stream_with_index<R: Read + Seek>(&self, file: R) -> Result<DecodedStream<R>> {
-        DecodedStream::new(&self.model, Reader::with_index(file, Methods::all(), self.on_damage)?)
+        DecodedStream::new(self, Reader::with_index(file, Methods::all(), self.on_damage)?)
     }
 }
 
@@ -83,21 +103,30 @@ impl Decoder {
 pub struct DecodedStream<R> {
     reader: Reader<R>,
     header: Header,
+    model: Model,
+    format: Format,
     events: Option<EventDecoder>,
     sound: Sound,
     features: Vec<f32>,
     /// The chunk after those decoded so far.
     next: u32,
+    /// Frames of the output that are not handed out, because decoding began before the place that was asked for.
+    skip: u64,
 }
 
 impl<R: Read> DecodedStream<R> {
-    fn new(model: &Model, mut reader: Reader<R>) -> Result<Self> {
-        let header = reader.header().clone();
-        check_model(&header, model)?;
+    fn new(decoder: &Decoder, mut reader: Reader<R>) -> Result<Self> {
+        let (header, model) = (reader.header().clone(), decoder.model.clone());
+        check_model(&header, &model)?;
+        let format = Format {
+            rate: decoder.rate.unwrap_or(header.sample_rate),
+            channels: decoder.channels.unwrap_or(header.channels.into()),
+        };
         reader.set_methods(model.complete(Methods::all(), header.quality));
         let events = EventDecoder::new(model.network().clone(), header.quality.fraction())?;
-        let sound = Sound::new(&header, model)?;
-        Ok(Self { reader, header, events: Some(events), sound, features: Vec::new(), next: 0 })
+        let sound = Sound::new(&header, &model, format, 0)?;
+        let features = Vec::new();
+        Ok(Self { reader, header, model, format, events: Some(events), sound, features, next: 0, skip: 0 })
     }
 
     /// The file's header.
@@ -107,7 +136,12 @@ impl<R: Read> DecodedStream<R> {
 
     /// Sample rate and channels of the decoded samples.
     pub fn format(&self) -> Format {
-        Format { rate: self.header.sample_rate, channels: self.header.channels.into() }
+        self.format
+    }
+
+    /// Frames that all blocks have together, from the beginning of the file to its end.
+    pub fn frames(&self) -> u64 {
+        output_frames(&self.header, self.format.rate)
     }
 
     /// Share of the file that is decoded, from 0 to 1.
@@ -121,7 +155,7 @@ impl<R: Read> DecodedStream<R> {
     }
 
     /// The next interleaved samples in whole frames, full scale ±1, some seconds of them; none after the last. All blocks together
-    /// have exactly [`Header::sample_count`] frames. Chunks that can no longer be found count as without events.
+    /// have exactly [`DecodedStream::frames`] frames. Chunks that can no longer be found count as without events.
     ///
     /// # Errors
     /// [`Error::Format`] if the file is damaged, unless that is to be skipped; [`Error::Stream`] if reading fails.
@@ -144,13 +178,72 @@ impl<R: Read> DecodedStream<R> {
                     events.finish(&mut self.features)?;
                 }
                 self.sound.finish(&self.features)?;
+                self.skip_frames();
                 break;
             }
             self.sound.render(&self.features)?;
             self.features.clear();
+            self.skip_frames();
         }
         let block = &self.sound.limited[..];
         Ok((!block.is_empty()).then_some(block))
+    }
+}
+
+impl<R> DecodedStream<R> {
+    /// Drops what comes before the place that was asked for.
+    fn skip_frames(&mut self) {
+        let channels = usize::from(self.format.channels);
+        let frames = self.skip.min((self.sound.limited.len() / channels) as u64);
+        self.sound.limited.drain(..frames as usize * channels);
+        self.skip -= frames;
+    }
+}
+
+impl<R: Read + Seek> DecodedStream<R> {
+    /// Goes to a frame of the output, which the next block begins with, by the index of the file: only the chunks from shortly before
+    /// it are read. The sound is that of the whole file, but samples differ, since rebuilt phases depend on where decoding begins.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the file is shorter, or the stream was made without its index; [`Error::Stream`] if seeking fails.
+    pub fn seek(&mut self, frame: u64) -> Result<()> {
+        if frame > self.frames() {
+            return Err(Error::usage(format!("there is no frame {frame}: the file has {}", self.frames())));
+        }
+        let header = &self.header;
+        let chunk_samples = u64::from(header.chunk_frames) * u64::from(header.hop);
+        let internal = u128::from(frame) * u128::from(header.internal_rate) / u128::from(self.format.rate);
+        let warm_up = u64::from(WARM_UP_SECONDS) * u64::from(header.internal_rate);
+        let chunk = (internal as u64).saturating_sub(warm_up) / chunk_samples;
+        // A place where both rates have a sample, so that the output is not moved by a part of one.
+        let step = u64::from(header.internal_rate)
+            / greatest_common_divisor(
+                chunk_samples * u64::from(self.format.rate) % u64::from(header.internal_rate),
+                header.internal_rate.into(),
+            );
+        let chunk = chunk - chunk % step;
+        self.reader.seek_to_chunk(chunk as u32)?;
+        self.next = chunk as u32;
+        self.skip = frame - chunk * chunk_samples * u64::from(self.format.rate) / u64::from(header.internal_rate);
+        self.events = Some(EventDecoder::new(self.model.network().clone(), header.quality.fraction())?);
+        self.sound = Sound::new(header, &self.model, self.format, chunk * chunk_samples)?;
+        self.features.clear();
+        Ok(())
+    }
+}
+
+/// Sound that is decoded before the place that was asked for, so that the decoder's traces and phases have settled.
+const WARM_UP_SECONDS: u32 = 10;
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// Frames of the whole file at a sample rate.
+fn output_frames(header: &Header, rate: u32) -> u64 {
+    match rate == header.sample_rate {
+        true => header.sample_count,
+        false => resampled_length(header.sample_count, header.sample_rate, rate),
     }
 }
 
@@ -184,6 +277,7 @@ fn check_model(header: &Header, model: &Model) -> Result<()> {
 /// Features → samples in the original form.
 #[derive(Debug)]
 struct Sound {
+    /// Channels of the output.
     channels: usize,
     right_inverted: bool,
     /// None once the signal has ended.
@@ -199,17 +293,19 @@ struct Sound {
 }
 
 impl Sound {
-    fn new(header: &Header, model: &Model) -> Result<Self> {
-        let channels = usize::from(header.channels);
+    /// Sound from a sample at the internal rate on.
+    fn new(header: &Header, model: &Model, format: Format, first: u64) -> Result<Self> {
+        let channels = usize::from(format.channels);
+        let before = first * u64::from(format.rate) / u64::from(header.internal_rate);
         let renderer = Renderer::new(model.feature_scale().clone(), header.gain.factor(), header.channels.into());
-        let resampler = Resampler::new(SAMPLE_RATE, header.sample_rate, channels)?;
+        let resampler = Resampler::new(SAMPLE_RATE, format.rate, channels)?;
         Ok(Self {
             channels,
             right_inverted: header.right_inverted,
-            stages: Some((renderer, resampler, Limiter::new(header.sample_rate, channels))),
-            internal_samples: header.internal_samples(),
-            remaining: header.sample_count,
-            internal: vec![Vec::new(); channels],
+            stages: Some((renderer, resampler, Limiter::new(format.rate, channels))),
+            internal_samples: header.internal_samples() - first,
+            remaining: output_frames(header, format.rate).saturating_sub(before),
+            internal: vec![Vec::new(); header.channels.into()],
             interleaved: Vec::new(),
             resampled: Vec::new(),
             limited: Vec::new(),
@@ -239,9 +335,10 @@ impl Sound {
 
     /// Takes frames of features and appends the samples that are ready to `limited`.
     fn render(&mut self, features: &[f32]) -> Result<()> {
-        let Some((renderer, resampler, limiter)) = &mut self.stages else { return Ok(()) };
+        let Some((renderer, ..)) = &mut self.stages else { return Ok(()) };
         renderer.push(features, &mut self.internal);
-        interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
+        self.interleave();
+        let Some((_, resampler, limiter)) = &mut self.stages else { return Ok(()) };
         resampler.push(&self.interleaved, &mut self.resampled)?;
         limiter.push(&self.resampled, &mut self.limited);
         self.resampled.clear();
@@ -254,7 +351,7 @@ impl Sound {
         let Some((mut renderer, mut resampler, mut limiter)) = self.stages.take() else { return Ok(()) };
         renderer.push(features, &mut self.internal);
         renderer.finish(self.internal_samples, &mut self.internal)?;
-        interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
+        self.interleave();
         resampler.push(&self.interleaved, &mut self.resampled)?;
         resampler.finish(&mut self.resampled)?;
         limiter.push(&self.resampled, &mut self.limited);
@@ -263,22 +360,23 @@ impl Sound {
         Ok(())
     }
 
+    /// Moves the samples of the file's channels to `interleaved`, in the channels of the output.
+    fn interleave(&mut self) {
+        let (interleaved, sign) = (&mut self.interleaved, if self.right_inverted { -1.0 } else { 1.0 });
+        interleaved.clear();
+        match (&self.internal[..], self.channels) {
+            ([left, right], 1) => interleaved.extend(left.iter().zip(right).map(|(l, r)| 0.5 * (l + sign * r))),
+            ([left, right], _) => interleaved.extend(left.iter().zip(right).flat_map(|(&l, &r)| [l, sign * r])),
+            ([mono], 2) => interleaved.extend(mono.iter().flat_map(|&sample| [sample, sample])),
+            (channels, _) => channels.iter().for_each(|mono| interleaved.extend(mono)),
+        }
+        self.internal.iter_mut().for_each(Vec::clear);
+    }
+
     /// Cuts what is to be handed out to the frames that are still due.
     fn count(&mut self) {
         let frames = ((self.limited.len() / self.channels) as u64).min(self.remaining);
         self.limited.truncate(frames as usize * self.channels);
         self.remaining -= frames;
     }
-}
-
-/// Moves the samples of the channels to `interleaved`.
-fn interleave(channels: &mut [Vec<f32>], right_inverted: bool, interleaved: &mut Vec<f32>) {
-    interleaved.clear();
-    if let [left, right] = &*channels {
-        let sign = if right_inverted { -1.0 } else { 1.0 };
-        interleaved.extend(left.iter().zip(right).flat_map(|(&l, &r)| [l, sign * r]));
-    } else {
-        channels.iter().for_each(|mono| interleaved.extend(mono));
-    }
-    channels.iter_mut().for_each(Vec::clear);
 }

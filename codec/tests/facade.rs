@@ -130,6 +130,50 @@ fn progress_cancels() {
     assert_eq!(calls, 3);
 }
 
+#[test]
+fn the_output_may_have_another_rate_and_other_channels() {
+    let samples = music(STEREO, 2.0);
+    let file = Encoder::new(&MODEL).encode(&samples, STEREO).unwrap();
+    let decode = |decoder: Decoder| decoder.decode(&file[..]).unwrap();
+    let stereo = decode(Decoder::new(&MODEL)).samples;
+    let mono = decode(Decoder::new(&MODEL).channels(1).unwrap());
+    assert_eq!((mono.format.channels, mono.samples.len()), (1, stereo.len() / 2));
+    let means = stereo.as_chunks::<2>().0.iter().map(|[left, right]| 0.5 * (left + right));
+    assert!(mono.samples.iter().zip(means).all(|(mono, mean)| (mono - mean).abs() < 1e-4));
+    let low = decode(Decoder::new(&MODEL).rate(16_000).unwrap());
+    assert_eq!((low.format.rate, low.frames()), (16_000, 32_000));
+    assert!(Decoder::new(&MODEL).rate(1_000).is_err() && Decoder::new(&MODEL).channels(3).is_err());
+}
+
+#[test]
+fn a_stream_goes_to_any_frame_by_the_index() {
+    let seconds = 45.0;
+    for format in [Format { rate: 22_050, channels: 1 }, Format { rate: 44_056, channels: 2 }] {
+        let samples = music(format, seconds);
+        let file = Encoder::new(&MODEL).encode(&samples, format).unwrap();
+        let whole = Decoder::new(&MODEL).decode(&file[..]).unwrap();
+        let mut stream = Decoder::new(&MODEL).stream_with_index(std::io::Cursor::new(&file)).unwrap();
+        for second in [33.3, 0.0, 44.9, 12.0] {
+            let frame = (second * f64::from(format.rate)) as u64;
+            stream.seek(frame).unwrap();
+            let mut rest = Vec::new();
+            while let Some(block) = stream.next_block().unwrap() {
+                rest.extend_from_slice(block);
+            }
+            let expected = &whole.samples[frame as usize * usize::from(format.channels)..];
+            assert_eq!(rest.len(), expected.len(), "from {second} s");
+            // Phases may be others, but the level is the same in every tenth of a second.
+            let piece = format.rate as usize / 10 * usize::from(format.channels);
+            let power = |samples: &[f32]| samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
+            for (found, expected) in rest.chunks_exact(piece).zip(expected.chunks_exact(piece)) {
+                let level = 10.0 * (power(found) / power(expected)).log10();
+                assert!(level.abs() < 3.0, "{level} dB from {second} s");
+            }
+        }
+        assert!(stream.seek(whole.frames() + 1).is_err());
+    }
+}
+
 /// Eight encoders and decoders in threads of one process give what they give alone.
 #[test]
 fn threads_do_not_disturb_each_other() {
