@@ -4,17 +4,21 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod batch;
+mod cli;
 mod commands;
+mod interrupt;
 mod model;
+mod names;
 mod output;
 mod progress;
-mod storage_cost;
+mod walk;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use cli::{Cli, Command};
 
 /// Tensors of some megabytes come and go with every operation. The C library gives such pages back to the system, which
 /// clears them for the next tensor: 40 % of the time of deep rewiring. This one keeps them for some milliseconds, and 25 MB
@@ -22,8 +26,8 @@ use args::{Cli, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Candle splits elementwise operations over threads that wait for each other by spinning. We give each thread work of
-/// its own, so these only steal its time.
+/// Candle splits elementwise operations over threads that wait for each other by spinning. Each of our threads has work of
+/// its own, so that Candle's only steal its time.
 fn keep_candle_on_its_thread() {
     // SAFETY: nothing else runs yet that could read the environment.
     #[allow(unsafe_code)]
@@ -34,32 +38,49 @@ fn keep_candle_on_its_thread() {
 
 fn main() -> ExitCode {
     keep_candle_on_its_thread();
+    interrupt::clean_up_on_interrupt();
     let cli = Cli::parse();
     let result = match cli.command {
-        Command::Compress(args) => commands::compress::run(&args),
-        Command::Decompress(args) => commands::decompress::run(&args),
-        Command::Info(args) => commands::info::run(&args),
-        Command::Events(args) => commands::events::run(&args),
-        Command::Evaluate(args) => commands::evaluate::run(&args),
-        Command::Train(args) => commands::train::run(&args),
-        Command::Baseline(command) => commands::baseline::run(&command),
-        Command::Measure(args) => commands::measure::run(&args),
-        Command::Family(command) => commands::family::run(&command),
+        _ if cli.version => commands::version::run(),
+        None => return commands::help(),
+        Some(command) => run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("spiccato: {}", message(&error));
+            eprintln!("spiccato: {}", output::message(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// An error with its causes. Some messages end with their cause already.
-fn message(error: &anyhow::Error) -> String {
-    let causes = error.chain().skip(1).map(ToString::to_string);
-    causes.fold(error.to_string(), |said, cause| if said.ends_with(&cause) { said } else { format!("{said}: {cause}") })
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Compress(args) => commands::compress::run(&args),
+        Command::Decompress(args) => commands::decompress::run(&args),
+        Command::Test(args) => commands::test::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Events(args) => commands::events::run(&args),
+        #[cfg(feature = "research")]
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        #[cfg(feature = "research")]
+        Command::Compare(args) => commands::compare::run(&args),
+        #[cfg(feature = "research")]
+        Command::Selectivity(args) => commands::selectivity::run(&args),
+        #[cfg(feature = "research")]
+        Command::Sweep(args) => commands::sweep::run(&args),
+        #[cfg(feature = "research")]
+        Command::Snn(command) => commands::snn::run(&command),
+        #[cfg(feature = "research")]
+        Command::Measure(args) => commands::measure::run(&args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => commands::train::run(&args),
+        #[cfg(feature = "train")]
+        Command::Baseline(command) => commands::baseline::run(&command),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
+    }
 }
 
 /// Whoever read our output has seen enough (`spiccato info … | head`).

@@ -1,41 +1,40 @@
-//! Which model to use, and how many threads.
+//! The model, encoder and threads that the options ask for.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use spiccato::network::{ActivityCost, Model, default_model, load_model};
+use anyhow::Result;
+use spiccato::network::ActivityCost;
+use spiccato::{Encoder, Model};
 
 use crate::args::{ActivityArgs, CommonArgs, RateArgs};
-use spiccato::pipeline::RateTarget;
-
-/// Bitrate when nothing is asked for.
-const DEFAULT_KBPS: f64 = 3.0;
 
 /// The model of `--model`, or the built-in one.
 pub(crate) fn load(common: &CommonArgs) -> Result<Model> {
     match &common.model {
         Some(path) => from_file(path),
-        None => Ok(default_model()?),
+        None => Ok(Model::built_in()?),
     }
 }
 
 /// A model from its file.
 pub(crate) fn from_file(path: &Path) -> Result<Model> {
-    let file = std::fs::read(path).with_context(|| path.display().to_string())?;
-    load_model(&file).with_context(|| path.display().to_string())
+    Model::from_file(path).map_err(|error| match error {
+        error @ spiccato::Error::Io { .. } => error.into(),
+        error => anyhow::Error::from(error).context(path.display().to_string()),
+    })
 }
 
-/// What `--bitrate` or `--quality` ask for.
-pub(crate) fn rate_target(rate: &RateArgs) -> RateTarget {
-    match rate.quality {
-        Some(percent) => RateTarget::Quality(percent / 100.0),
-        None => RateTarget::Bitrate(rate.bitrate.unwrap_or(DEFAULT_KBPS)),
+/// The encoder that `--bitrate` or `--quality`, `--adaptation` and `--inhibition` ask for.
+pub(crate) fn encoder(model: &Model, rate: &RateArgs, activity: &ActivityArgs) -> Result<Encoder> {
+    let cost = ActivityCost { adaptation: activity.adaptation, inhibition: activity.inhibition };
+    let mut encoder = Encoder::new(model).activity_cost(cost)?;
+    if let Some(kbps) = rate.bitrate {
+        encoder = encoder.bitrate(kbps)?;
     }
-}
-
-/// What `--adaptation` and `--inhibition` ask for.
-pub(crate) fn activity_cost(activity: &ActivityArgs) -> ActivityCost {
-    ActivityCost { adaptation: activity.adaptation, inhibition: activity.inhibition }
+    if let Some(quality) = rate.quality {
+        encoder = encoder.quality(quality);
+    }
+    Ok(encoder)
 }
 
 /// Limits the number of threads, once for the whole program.

@@ -1,13 +1,13 @@
 //! Progress of long work: a bar on a terminal, nothing elsewhere.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use spiccato::pipeline::Stage;
-
-use crate::output::print_line;
+use spiccato::Stage;
 
 /// A bar on standard error.
+#[derive(Debug, Clone)]
 pub(crate) struct Bar(ProgressBar);
 
 /// Positions of a bar.
@@ -26,19 +26,21 @@ impl Bar {
         Self(bar)
     }
 
-    /// Shows a stage and the share of it that is done.
-    pub(crate) fn show(&mut self, stage: Stage, share: f64) {
+    /// Shows a step of coding and the share of it that is done.
+    pub(crate) fn show(&self, stage: Stage, share: f64) -> ControlFlow<()> {
         let name = match stage {
             Stage::Analysis => "analysing",
             Stage::RateSearch => "finding rate",
-            Stage::Encoding => "encoding",
+            Stage::Writing => "encoding",
             Stage::Decoding => "decoding",
+            _ => "working",
         };
         self.set(name, share);
+        ControlFlow::Continue(())
     }
 
     /// Shows any work and the share of it that is done.
-    pub(crate) fn set(&mut self, name: &'static str, share: f64) {
+    pub(crate) fn set(&self, name: &'static str, share: f64) {
         if self.0.message() != name {
             self.0.set_message(name);
             self.0.reset_eta();
@@ -46,14 +48,13 @@ impl Bar {
         self.0.set_position((share.clamp(0.0, 1.0) * STEPS as f64) as u64);
     }
 
-    /// Prints a line above the bar. A run goes on when nobody reads it.
-    pub(crate) fn print(&self, line: &str) {
-        let _ = self.0.suspend(|| print_line(line));
+    /// Prints a line above the bar, on standard error.
+    pub(crate) fn note(&self, line: &str) {
+        self.0.suspend(|| eprintln!("{line}"));
     }
-}
 
-impl Drop for Bar {
-    fn drop(&mut self) {
+    /// Takes the bar off the terminal.
+    pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
     }
 }

@@ -35,12 +35,13 @@ pub struct Decoder {
     on_damage: OnDamage,
     rate: Option<u32>,
     channels: Option<u16>,
+    limit_peaks: bool,
 }
 
 impl Decoder {
     /// A decoder with this model, which stops at the first damage.
     pub fn new(model: &Model) -> Self {
-        Self { model: model.clone(), on_damage: OnDamage::Stop, rate: None, channels: None }
+        Self { model: model.clone(), on_damage: OnDamage::Stop, rate: None, channels: None, limit_peaks: true }
     }
 
     /// Sets what to do about damage: [`OnDamage::Skip`] gives silence where chunks are damaged.
@@ -64,6 +65,11 @@ impl Decoder {
     pub fn channels(self, channels: u16) -> Result<Self> {
         Format { rate: SAMPLE_RATE, channels }.check()?;
         Ok(Self { channels: Some(channels), ..self })
+    }
+
+    /// Sets whether peaks are kept under full scale, as they are by default. Floating-point samples need no such limit.
+    pub fn limit_peaks(self, limit_peaks: bool) -> Self {
+        Self { limit_peaks, ..self }
     }
 
     /// Decodes a whole file to memory.
@@ -105,6 +111,7 @@ pub struct DecodedStream<R> {
     header: Header,
     model: Model,
     format: Format,
+    limit_peaks: bool,
     events: Option<EventDecoder>,
     sound: Sound,
     features: Vec<f32>,
@@ -124,9 +131,10 @@ impl<R: Read> DecodedStream<R> {
         };
         reader.set_methods(model.complete(Methods::all(), header.quality));
         let events = EventDecoder::new(model.network().clone(), header.quality.fraction())?;
-        let sound = Sound::new(&header, &model, format, 0)?;
+        let sound = Sound::new(&header, &model, format, 0, decoder.limit_peaks)?;
         let features = Vec::new();
-        Ok(Self { reader, header, model, format, events: Some(events), sound, features, next: 0, skip: 0 })
+        let limit_peaks = decoder.limit_peaks;
+        Ok(Self { reader, header, model, format, limit_peaks, events: Some(events), sound, features, next: 0, skip: 0 })
     }
 
     /// The file's header.
@@ -226,7 +234,7 @@ impl<R: Read + Seek> DecodedStream<R> {
         self.next = chunk as u32;
         self.skip = frame - chunk * chunk_samples * u64::from(self.format.rate) / u64::from(header.internal_rate);
         self.events = Some(EventDecoder::new(self.model.network().clone(), header.quality.fraction())?);
-        self.sound = Sound::new(header, &self.model, self.format, chunk * chunk_samples)?;
+        self.sound = Sound::new(header, &self.model, self.format, chunk * chunk_samples, self.limit_peaks)?;
         self.features.clear();
         Ok(())
     }
@@ -281,7 +289,7 @@ struct Sound {
     channels: usize,
     right_inverted: bool,
     /// None once the signal has ended.
-    stages: Option<(Renderer, Resampler, Limiter)>,
+    stages: Option<(Renderer, Resampler, Option<Limiter>)>,
     internal_samples: u64,
     /// Frames of the output that are still to come.
     remaining: u64,
@@ -294,7 +302,7 @@ struct Sound {
 
 impl Sound {
     /// Sound from a sample at the internal rate on.
-    fn new(header: &Header, model: &Model, format: Format, first: u64) -> Result<Self> {
+    fn new(header: &Header, model: &Model, format: Format, first: u64, limit_peaks: bool) -> Result<Self> {
         let channels = usize::from(format.channels);
         let before = first * u64::from(format.rate) / u64::from(header.internal_rate);
         let renderer = Renderer::new(model.feature_scale().clone(), header.gain.factor(), header.channels.into());
@@ -302,7 +310,7 @@ impl Sound {
         Ok(Self {
             channels,
             right_inverted: header.right_inverted,
-            stages: Some((renderer, resampler, Limiter::new(format.rate, channels))),
+            stages: Some((renderer, resampler, limit_peaks.then(|| Limiter::new(format.rate, channels)))),
             internal_samples: header.internal_samples() - first,
             remaining: output_frames(header, format.rate).saturating_sub(before),
             internal: vec![Vec::new(); header.channels.into()],
@@ -340,7 +348,10 @@ impl Sound {
         self.interleave();
         let Some((_, resampler, limiter)) = &mut self.stages else { return Ok(()) };
         resampler.push(&self.interleaved, &mut self.resampled)?;
-        limiter.push(&self.resampled, &mut self.limited);
+        match limiter {
+            Some(limiter) => limiter.push(&self.resampled, &mut self.limited),
+            None => self.limited.extend_from_slice(&self.resampled),
+        }
         self.resampled.clear();
         self.count();
         Ok(())
@@ -348,14 +359,19 @@ impl Sound {
 
     /// Takes the last frames of features and appends the rest of the samples to `limited`.
     fn finish(&mut self, features: &[f32]) -> Result<()> {
-        let Some((mut renderer, mut resampler, mut limiter)) = self.stages.take() else { return Ok(()) };
+        let Some((mut renderer, mut resampler, limiter)) = self.stages.take() else { return Ok(()) };
         renderer.push(features, &mut self.internal);
         renderer.finish(self.internal_samples, &mut self.internal)?;
         self.interleave();
         resampler.push(&self.interleaved, &mut self.resampled)?;
         resampler.finish(&mut self.resampled)?;
-        limiter.push(&self.resampled, &mut self.limited);
-        limiter.finish(&mut self.limited);
+        match limiter {
+            Some(mut limiter) => {
+                limiter.push(&self.resampled, &mut self.limited);
+                limiter.finish(&mut self.limited);
+            }
+            None => self.limited.extend_from_slice(&self.resampled),
+        }
         self.count();
         Ok(())
     }

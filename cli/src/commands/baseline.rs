@@ -1,17 +1,49 @@
 //! `spiccato baseline`
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
 use spiccato::atomic_file::AtomicFile;
 use spiccato::audio_file::{SampleFormat, Surround, WavSpec, WavWriter};
 use spiccato::signal::SAMPLE_RATE;
 use spiccato_training::baseline::Baseline;
 use spiccato_training::evaluate::read_at_codec_rate;
 
-use crate::args::BaselineCommand;
+use crate::args::positive;
 use crate::output::print_line;
+
+/// What to do with a baseline: a run of `spiccato train` with another bottleneck than events.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineCommand {
+    /// Code an audio file of up to ten minutes, its channels mixed to one
+    Compress {
+        /// Folder of the run
+        run: PathBuf,
+        /// Audio file
+        input: PathBuf,
+        /// Coded file
+        output: PathBuf,
+        /// Kilobits per second of the symbols before entropy coding; the nearest step of the run is taken
+        #[arg(short, long, value_name = "KBPS", value_parser = positive, default_value = "3")]
+        bitrate: f64,
+    },
+    /// Decode to a WAV file of one channel at 24 kHz
+    Decompress {
+        /// Folder of the run
+        run: PathBuf,
+        /// Coded file
+        input: PathBuf,
+        /// WAV file
+        output: PathBuf,
+    },
+    /// Print the bitrates that a run was trained for, in kbit/s
+    Bitrates {
+        /// Folder of the run
+        run: PathBuf,
+    },
+}
 
 pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
     match command {

@@ -1,94 +1,123 @@
 //! `spiccato compress`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use spiccato::atomic_file::AtomicFile;
-use spiccato::audio_file::{AudioInput, SampleFormat, Surround};
-use spiccato::network::Model;
-use spiccato::pipeline::{CompressReport, CompressSettings, RateTarget, compress};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use spiccato::atomic_file::{AtomicFile, Existing, require_other_file};
+use spiccato::audio_file::{self, AudioInput, EXTENSIONS, SampleFormat, Surround};
+use spiccato::{AudioFault, Encoded, Encoder, Error, Model};
 
-use super::decompress::decode_file;
-use crate::args::CompressArgs;
-use crate::model;
-use crate::output::{print_line, shown};
+use super::decompress::{Target, decode_file};
+use crate::args::{ActivityArgs, BatchArgs, CommonArgs, RateArgs};
+use crate::names::{Job, Kinds, jobs};
+use crate::output::{is_standard, shown};
 use crate::progress::Bar;
+use crate::{batch, model};
 
 /// A bitrate that is missed by more than this share is worth a word.
 const NOTABLE_MISS: f64 = 0.1;
 
+#[derive(Debug, Args)]
+pub(crate) struct CompressArgs {
+    /// Audio files of any common format, folders of them, or - for standard input; with one input the output may follow it
+    #[arg(required = true, value_name = "INPUT")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    rate: RateArgs,
+    /// Decode the result again and write it to this WAV file
+    #[arg(long, value_name = "DECODED.wav")]
+    preview: Option<PathBuf>,
+    /// Mix more than two channels down to stereo instead of refusing them
+    #[arg(long)]
+    downmix: bool,
+    /// Code what can be read of damaged inputs, with silence in the gaps, instead of refusing them
+    #[arg(long)]
+    lenient: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    batch: BatchArgs,
+    #[command(flatten)]
+    activity: ActivityArgs,
+}
+
 pub(crate) fn run(args: &CompressArgs) -> Result<()> {
+    let kinds = Kinds { command: "compress", inputs: &EXTENSIONS, outputs: &["spic"], any_output: false };
+    let (jobs, many) = jobs(&args.paths, &args.batch, &kinds)?;
+    if let Some(preview) = &args.preview {
+        ensure!(!many, "--preview works on one input at a time");
+        check_preview(preview, &jobs[0], args.batch.existing())?;
+    }
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
-    let output = match &args.output {
-        Some(path) => path.clone(),
-        None if args.input == Path::new("-") => bail!("name the output file when reading from standard input"),
-        None => args.input.with_extension("spic"),
-    };
-    if output == Path::new("-") && args.preview.is_some() {
-        bail!("--preview needs an output file to read back, not standard output");
-    }
-    if let Some(preview) = &args.preview {
-        AtomicFile::create(preview)?; // an error now, not after all has been compressed
-    }
-    let settings = CompressSettings {
-        target: model::rate_target(&args.rate),
-        cost: model::activity_cost(&args.activity),
-        surround: if args.downmix { Surround::Downmix } else { Surround::Refuse },
-    };
+    let encoder = model::encoder(&model, &args.rate, &args.activity)?;
+    batch::run(jobs, many, &args.batch, args.common.quiet, |job, bar| compress_one(args, job, &model, &encoder, bar))
+}
+
+/// Refuses now what would fail after all has been compressed.
+fn check_preview(preview: &Path, job: &Job, existing: Existing) -> Result<()> {
+    ensure!(!is_standard(&job.output), "--preview needs an output file to read back, not standard output");
+    require_other_file(preview, [job.input.as_path()])?;
+    let same = preview == job.output || require_other_file(preview, [job.output.as_path()]).is_err();
+    ensure!(!same, "{}: --preview would overwrite the output", preview.display());
+    Target::of_name(preview, SampleFormat::Int16)?;
+    AtomicFile::create(preview, existing)?;
+    Ok(())
+}
+
+fn compress_one(args: &CompressArgs, job: &Job, model: &Model, encoder: &Encoder, bar: &Bar) -> Result<()> {
     let start = Instant::now();
-    let report = compress_file(&args.input, &output, &model, &settings, args.common.quiet)?;
+    let input = AudioInput::open(&job.input)?.lenient(args.lenient);
+    let surround = if args.downmix { Surround::Downmix } else { Surround::Refuse };
+    let mut reader = input.reader(surround).map_err(with_option)?;
+    let mut file = AtomicFile::create(&job.output, args.batch.existing())?;
+    let encoded = audio_file::encode(encoder, &mut reader, &mut file, &mut |stage, share| bar.show(stage, share));
+    let encoded = encoded.map_err(with_option).with_context(|| input.name().display().to_string())?;
+    file.commit()?;
+    bar.finish();
+    for remark in reader.remarks() {
+        bar.note(&format!("{}: {remark}", input.name().display()));
+    }
     if !args.common.quiet {
-        print_result(&output, &report, start.elapsed().as_secs_f64())?;
-        warn_of_missed_rate(&settings, &report);
+        let speed = encoded.header.seconds() / start.elapsed().as_secs_f64();
+        bar.note(&format!("{}: {encoded}, {speed:.0} x real time", shown(&job.output, "standard output")));
+        warn_of_missed_rate(args, &encoded, bar);
     }
     if let Some(preview) = &args.preview {
-        decode_file(&output, preview, &model, SampleFormat::Int16, false, args.common.quiet)?;
+        let target = Target::of_name(preview, SampleFormat::Int16)?;
+        decode_file(&job.output, preview, args.batch.existing(), &target.decoder(model), &target, bar)?;
+        bar.finish();
     }
     Ok(())
 }
 
-/// Compresses one file; the output appears when it is complete.
-pub(crate) fn compress_file(
-    input: &Path,
-    output: &Path,
-    model: &Model,
-    settings: &CompressSettings,
-    quiet: bool,
-) -> Result<CompressReport> {
-    let input = AudioInput::open(input)?;
-    let mut file = AtomicFile::create(output)?;
-    let mut bar = Bar::new(quiet);
-    let report = compress(&input, model, settings, &mut file, &mut |stage, share| bar.show(stage, share))
-        .with_context(|| format!("{} → {}", input.name().display(), shown(output, "standard output")))?;
-    file.commit()?;
-    Ok(report)
-}
-
-fn print_result(output: &Path, report: &CompressReport, seconds: f64) -> Result<()> {
-    let duration = report.header.seconds();
-    let line = format!(
-        "{}: {duration:.1} s in {} bytes, {:.2} kbit/s, {} events, {:.0} x real time",
-        shown(output, "standard output"),
-        report.summary.file_bytes,
-        report.kbps(),
-        report.summary.events,
-        duration / seconds
-    );
-    if output == Path::new("-") {
-        eprintln!("{line}");
-        return Ok(());
+/// Adds to an error which option would help.
+fn with_option(error: Error) -> anyhow::Error {
+    let hint = match &error {
+        Error::Audio { fault: AudioFault::Damaged | AudioFault::Truncated, .. } => {
+            Some("--lenient codes what can be read")
+        }
+        Error::Audio { fault: AudioFault::Unsupported, reason, .. } if reason.contains("mixed down") => {
+            Some("--downmix does so")
+        }
+        _ => None,
+    };
+    match hint {
+        Some(hint) => anyhow::anyhow!("{error} ({hint})"),
+        None => error.into(),
     }
-    print_line(line)
 }
 
-fn warn_of_missed_rate(settings: &CompressSettings, report: &CompressReport) {
-    if let RateTarget::Bitrate(asked) = settings.target {
-        let reached = report.kbps();
+fn warn_of_missed_rate(args: &CompressArgs, encoded: &Encoded, bar: &Bar) {
+    if let Some(asked) = args.rate.bitrate {
+        let reached = encoded.kbps();
         if (reached / asked - 1.0).abs() > NOTABLE_MISS {
             let end = if reached < asked { "the most" } else { "the least" };
-            eprintln!("note: {asked} kbit/s were asked for; {reached:.2} is {end} that this model makes of this file");
+            bar.note(&format!(
+                "note: {asked} kbit/s were asked for; {reached:.2} is {end} that this model makes of this file"
+            ));
         }
     }
 }

@@ -2,33 +2,51 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::Args;
 use serde_json::{Value, json};
+use spiccato::Model;
 use spiccato::container::{Header, OnDamage, Reader};
 use spiccato::events::{EventMatrix, EventStatistics, Methods};
-use spiccato::network::Model;
+#[cfg(feature = "research")]
+use spiccato_evaluation::{StorageCost, storage_costs};
 
 use super::info::print_table;
-use super::sweep;
-use crate::args::EventsArgs;
+use crate::args::CommonArgs;
 use crate::model;
-use crate::output::print_line;
-use crate::storage_cost::{StorageCost, methods};
+use crate::output::{is_standard, print_line, shown};
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// .spic file, or - for standard input
+    file: PathBuf,
+    /// Store the events by every method: bytes, rates and speed
+    #[cfg(feature = "research")]
+    #[arg(long)]
+    methods: bool,
+    /// List the events: a line with frame and neuron for each
+    #[arg(long, conflicts_with = "json")]
+    list: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
 
 pub(crate) fn run(args: &EventsArgs) -> Result<()> {
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
-    if let Some(name) = &args.sweep {
-        return sweep::run(&args.files, name, &model, args.common.quiet);
+    let name = || shown(&args.file, "standard input").to_string();
+    let recording = Recording::read(&args.file, &model).with_context(name)?;
+    if args.list {
+        return recording.whole.iter().try_for_each(|(frame, neuron)| print_line(format_args!("{frame} {neuron}")));
     }
-    let [file] = &args.files[..] else {
-        bail!("{} files: name one .spic file, or audio files with --sweep", args.files.len());
-    };
-    let recording = Recording::read(file, &model).with_context(|| file.display().to_string())?;
+    #[cfg(feature = "research")]
     if args.methods {
-        let costs = recording.costs()?;
+        let costs = storage_costs(&recording.chunks, recording.model, recording.header.quality)?;
         return if args.json { print_line(to_json(&recording, &costs)?) } else { print_costs(&recording, &costs) };
     }
     let facts = recording.facts()?;
@@ -49,12 +67,12 @@ struct Recording<'a> {
 impl<'a> Recording<'a> {
     fn read(path: &Path, model: &'a Model) -> Result<Self> {
         let file: Box<dyn Read> =
-            if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(File::open(path)?) };
+            if is_standard(path) { Box::new(std::io::stdin()) } else { Box::new(File::open(path)?) };
         let mut reader = Reader::new(BufReader::new(file), Methods::all(), OnDamage::Stop)?;
         let header = reader.header().clone();
-        let model = Some(model).filter(|model| model.id == header.model);
-        if let Some(range_coder) = model.and_then(|model| model.range_coder(header.quality)) {
-            reader.add_method(range_coder);
+        let model = Some(model).filter(|model| model.id() == header.model);
+        if let Some(model) = model {
+            reader.set_methods(model.complete(Methods::all(), header.quality));
         }
         let mut chunks = Vec::new();
         let mut whole = EventMatrix::new(header.neurons)?;
@@ -69,15 +87,6 @@ impl<'a> Recording<'a> {
     /// Bits as kilobits per second of the recording.
     fn kbps(&self, bits: f64) -> f64 {
         ratio(bits, self.header.seconds() * 1000.0)
-    }
-
-    /// Every method's cost, the smallest first.
-    fn costs(&self) -> Result<Vec<StorageCost>> {
-        let methods = methods(self.model, self.header.quality);
-        let mut costs =
-            methods.iter().map(|method| StorageCost::measure(method, &self.chunks)).collect::<Result<Vec<_>>>()?;
-        costs.sort_by_key(|cost| cost.bytes);
-        Ok(costs)
     }
 
     fn facts(&self) -> Result<Value> {
@@ -95,7 +104,7 @@ impl<'a> Recording<'a> {
             "busiest_neuron": statistics.busiest_neuron,
             "entropy_kbps": self.kbps(statistics.entropy_bits),
         });
-        if let Some(prior) = self.model.and_then(|model| model.prior.as_ref()) {
+        if let Some(prior) = self.model.and_then(Model::prior) {
             let bits = |events| prior.information(events, self.header.quality);
             let chunks = self.chunks.iter().map(bits).sum::<spiccato::Result<f64>>()?;
             facts["prior_kbps"] = json!(self.kbps(chunks));
@@ -109,6 +118,7 @@ fn ratio(a: f64, b: f64) -> f64 {
     if b > 0.0 { a / b } else { 0.0 }
 }
 
+#[cfg(feature = "research")]
 fn to_json(recording: &Recording<'_>, costs: &[StorageCost]) -> Result<String> {
     let seconds = recording.header.seconds();
     let methods: Vec<Value> = costs
@@ -130,6 +140,7 @@ fn to_json(recording: &Recording<'_>, costs: &[StorageCost]) -> Result<String> {
     }))?)
 }
 
+#[cfg(feature = "research")]
 fn print_costs(recording: &Recording<'_>, costs: &[StorageCost]) -> Result<()> {
     let (seconds, events) = (recording.header.seconds(), f64::from(recording.statistics.events));
     let best = costs.first().map_or(0.0, |cost| cost.bytes as f64);

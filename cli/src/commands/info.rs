@@ -1,18 +1,27 @@
 //! `spiccato info`
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
-use spiccato::Error;
-use spiccato::container::{ModelId, OnDamage, Reader};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use spiccato::container::{OnDamage, Reader, Tags};
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
-use spiccato::network::{default_model, load_model};
+use spiccato::{Error, FormatFault, Model};
 
-use crate::args::InfoArgs;
 use crate::output::print_line;
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// .spic file or model file
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let name = || args.file.display().to_string();
@@ -27,7 +36,15 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
         file.read_to_end(&mut bytes).with_context(name)?;
         model_facts(&bytes).with_context(name)?
     };
-    if args.json { print_line(serde_json::to_string_pretty(&facts)?) } else { print_table(&facts) }
+    if args.json {
+        print_line(serde_json::to_string_pretty(&facts)?)?
+    } else {
+        print_table(&facts)?
+    }
+    match facts["damage"].as_array().map_or(0, Vec::len) {
+        0 => Ok(()),
+        count => bail!("{}: damaged in {count} place(s)", args.file.display()),
+    }
 }
 
 fn is_not_a_model(path: &Path) -> bool {
@@ -39,15 +56,15 @@ fn spic_facts<R: Read + Seek>(mut file: R) -> Result<Value> {
     file.rewind()?;
     let mut reader = Reader::with_index(file, Methods::all(), OnDamage::Skip)?;
     let header = reader.header().clone();
-    let built_in = default_model()?;
-    if let Some(range_coder) = built_in.range_coder(header.quality).filter(|_| built_in.id == header.model) {
-        reader.add_method(range_coder);
+    let built_in = Model::built_in()?;
+    if built_in.id() == header.model {
+        reader.set_methods(built_in.complete(Methods::all(), header.quality));
     }
     let methods = Methods::all();
     // none if they are range-coded with a model that is not at hand
     let mut all = Some(EventMatrix::new(header.neurons)?);
     let (mut event_bytes, mut side_bytes) = (0u64, 0u64);
-    let mut used = std::collections::BTreeMap::<&'static str, u32>::new();
+    let mut used = BTreeMap::<&'static str, u32>::new();
     while let Some(chunk) = reader.next_stored()? {
         event_bytes += u64::from(chunk.event_bytes());
         side_bytes += u64::from(chunk.side_bytes());
@@ -58,7 +75,9 @@ fn spic_facts<R: Read + Seek>(mut file: R) -> Result<Value> {
         };
         *used.entry(name).or_default() += 1;
         let decoded = match reader.decode(&chunk) {
-            Err(Error::Unsupported(_)) if name == RangeCoder::NAME => {
+            Err(Error::Format(error))
+                if matches!(error.fault, FormatFault::Unsupported(_)) && name == RangeCoder::NAME =>
+            {
                 all = None;
                 continue;
             }
@@ -78,8 +97,8 @@ fn spic_facts<R: Read + Seek>(mut file: R) -> Result<Value> {
         "bytes": bytes,
         "kbps": if seconds > 0.0 { bytes as f64 * 8.0 / seconds / 1000.0 } else { 0.0 },
         "model": header.model.to_string(),
-        "quality": f64::from(header.quality) / 655.35,
-        "gain_db": f64::from(header.gain) / 256.0,
+        "quality": header.quality.percent(),
+        "gain_db": header.gain.decibels(),
         "right_channel_inverted": header.right_inverted,
         "neurons": header.neurons,
         "frames": header.frames(),
@@ -92,19 +111,34 @@ fn spic_facts<R: Read + Seek>(mut file: R) -> Result<Value> {
         "overhead_bytes": bytes.saturating_sub(event_bytes + side_bytes),
         "methods": used,
         "damage": reader.damage().iter().map(|d| d.error.to_string()).collect::<Vec<_>>(),
-        "tags": header.tags.iter().map(|(k, v)| (k.to_owned(), json!(v))).collect::<serde_json::Map<_, _>>(),
+        "tags": tag_facts(&header.tags),
     }))
 }
 
+/// A text for each key, or a list where a key has several values.
+fn tag_facts(tags: &Tags) -> Map<String, Value> {
+    let mut facts = Map::new();
+    for (key, value) in tags.iter() {
+        match facts.get_mut(key) {
+            None => {
+                facts.insert(key.to_owned(), json!(value));
+            }
+            Some(Value::Array(values)) => values.push(json!(value)),
+            Some(first) => *first = json!([first.take(), value]),
+        }
+    }
+    facts
+}
+
 fn model_facts(file: &[u8]) -> Result<Value> {
-    let model = load_model(file)?;
-    let config = model.network.config();
-    let parameters: usize = config.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
+    let model = Model::from_bytes(file)?;
     Ok(json!({
-        "model": ModelId::of_weights(file).to_string(),
+        "model": model.id().to_string(),
         "bytes": file.len(),
-        "parameters": parameters,
-        "network": config,
+        "parameters": model.parameters(),
+        "network": model.network().config(),
+        "floor": [model.feature_scale().floor().first(), model.feature_scale().floor().last()],
+        "gate": model.feature_scale().gate(),
     }))
 }
 
@@ -116,17 +150,23 @@ pub(super) fn print_table(facts: &Value) -> Result<()> {
         let shown = match value {
             Value::Array(items) if items.is_empty() => continue,
             Value::Object(items) if items.is_empty() => continue,
-            Value::String(text) => text.clone(),
-            Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
             Value::Null => "unknown without its model".to_owned(),
             Value::Object(items) => {
-                let item =
-                    |(k, v): (&String, &Value)| format!("{k}: {}", v.as_str().map_or(v.to_string(), str::to_owned));
-                items.iter().map(item).collect::<Vec<_>>().join(", ")
+                items.iter().map(|(k, v)| format!("{k}: {}", text(v))).collect::<Vec<_>>().join(", ")
             }
-            other => other.to_string(),
+            other => text(other),
         };
         print_line(format_args!("{key:width$}  {shown}"))?;
     }
     Ok(())
+}
+
+/// A value as people read it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join("; "),
+        other => other.to_string(),
+    }
 }

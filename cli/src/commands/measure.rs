@@ -1,21 +1,29 @@
-//! `spiccato measure`: runs one program in this small process and prints what it used, as JSON. The system counts the
-//! memory of whoever starts a program as the program's, so `evaluate`, which holds audio and spectra, can't start it.
+//! `spiccato measure`: the helper process that runs external codecs, so that the memory of `compare` does not distort theirs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use spiccato_training::evaluate::run_program;
+use clap::Args;
+use spiccato_evaluation::run_program;
 
-use crate::args::MeasureArgs;
+use crate::args::positive;
+use crate::interrupt;
 use crate::output::print_line;
 
-static STOP: AtomicBool = AtomicBool::new(false);
+#[derive(Debug, Args)]
+pub(crate) struct MeasureArgs {
+    /// Time limit in seconds
+    #[arg(long, value_parser = positive)]
+    limit: f64,
+    /// The program and its arguments
+    #[arg(required = true, last = true)]
+    command: Vec<OsString>,
+}
 
 pub(crate) fn run(args: &MeasureArgs) -> Result<()> {
-    // The program has a process group of its own, so that all of it can be ended, and does not get Ctrl-C itself.
-    ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).context("interrupt handler")?;
-    let limit = Duration::try_from_secs_f64(args.limit).context("time limit")?;
-    let outcome = run_program(&args.command, limit, &STOP);
-    print_line(serde_json::to_string(&outcome)?)
+    let limit = Duration::try_from_secs_f64(args.limit).context("--limit")?;
+    // The program has a process group of its own, so that all of it can be ended, and gets no interrupt itself.
+    let result = run_program(&args.command, limit, interrupt::stop_by_flag());
+    print_line(serde_json::to_string(&result)?)
 }

@@ -1,14 +1,38 @@
-//! One file a command.
+//! One file a command: its options, and what it prints.
 
+#[cfg(feature = "train")]
 pub(crate) mod baseline;
+#[cfg(feature = "research")]
+pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod compress;
 pub(crate) mod decompress;
+#[cfg(feature = "research")]
 pub(crate) mod evaluate;
 pub(crate) mod events;
-pub(crate) mod family;
 pub(crate) mod info;
+pub(crate) mod man;
+#[cfg(feature = "research")]
 pub(crate) mod measure;
+#[cfg(feature = "research")]
 pub(crate) mod selectivity;
-pub(crate) mod study;
+#[cfg(feature = "research")]
+pub(crate) mod snn;
+#[cfg(feature = "research")]
 pub(crate) mod sweep;
+pub(crate) mod test;
+#[cfg(feature = "train")]
 pub(crate) mod train;
+pub(crate) mod version;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+
+/// Prints the help as an answer to a command line without a command.
+pub(crate) fn help() -> ExitCode {
+    eprint!("{}", Cli::command().render_help());
+    ExitCode::from(2)
+}

@@ -1,16 +1,49 @@
 //! `spiccato train`
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use spiccato_training::data::{Clip, find_sources, open_corpus};
 use spiccato_training::{InitialWeights, Outcome, Report, Trainer, TrainingConfig, check_vacant, device};
 
-use crate::args::TrainArgs;
-use crate::model;
 use crate::progress::Bar;
+use crate::{interrupt, model};
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Folder of audio files, or of a dataset laid out as MAESTRO
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+    /// Folder of the run: configuration, log, checkpoints, model
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Configuration in TOML; what it leaves out has its default
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one value of the configuration, such as steps=20000 or augmentation.gain_db=6
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Model or checkpoint with the same network, whose weights are to begin with [default: random weights]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    initial: Option<PathBuf>,
+    /// Go on with the run in the output folder
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute: cpu, or cuda:0 and so on in a build with the feature cuda
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Folder for the decoded audio [default: .spiccato-cache inside the run's folder]
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long)]
+    quiet: bool,
+    /// Threads to use [default: all cores]. The result doesn't depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     model::use_threads(args.threads)?;
@@ -33,7 +66,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     for path in &missing {
         eprintln!("missing: {}", path.display());
     }
-    let mut bar = Bar::new(args.quiet);
+    let bar = Bar::new(args.quiet);
     let cache = args.cache.clone().unwrap_or_else(|| args.out.join(".spiccato-cache"));
     let corpus = open_corpus(&sources, &cache, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
     for (path, reason) in &corpus.rejected {
@@ -43,7 +76,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         eprintln!("note: {note}");
     }
     if !args.quiet {
-        bar.print(&format!(
+        bar.note(&format!(
             "{} files, {:.2} h for training; {} files, {:.2} h for validation",
             corpus.train.len(),
             hours(&corpus.train),
@@ -61,23 +94,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
             trainer.insert(started.to_device(&device)?)
         }
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("interrupt handler")?;
+    let stop = interrupt::stop_by_flag();
     let steps = trainer.config().steps;
     let outcome = trainer.run(&corpus, |step, report| {
         bar.set("training", step as f64 / steps as f64);
         if let Some(report) = report.filter(|_| !args.quiet) {
-            bar.print(&line(report, steps));
+            bar.note(&line(report, steps));
         }
         !stop.load(Ordering::Relaxed)
     })?;
     if !args.quiet {
         let model = args.out.join("model.safetensors");
         match outcome {
-            Outcome::Finished => bar.print(&format!("finished: {}", model.display())),
+            Outcome::Finished => bar.note(&format!("finished: {}", model.display())),
             Outcome::Interrupted => {
-                bar.print(&format!("interrupted after step {}; go on with --resume", trainer.step()));
+                bar.note(&format!("interrupted after step {}; go on with --resume", trainer.step()));
             }
         }
     }

@@ -37,7 +37,7 @@ pub fn encode(
         .encode_to(blocks, format, output, &mut |stage, share| (*progress.borrow_mut())(stage, share))
 }
 
-/// Decodes all of `stream` to `writer`, which is left to be finished.
+/// Decodes `stream` to `writer` until this has all frames that were announced, and leaves it to be finished.
 ///
 /// # Errors
 /// As [`DecodedStream::next_block`] and [`AudioWriter::write`]; [`Error::Stream`] of the kind `Interrupted` if `progress`
@@ -47,8 +47,11 @@ pub fn decode<R: Read>(
     writer: &mut AudioWriter,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
-    while let Some(block) = stream.next_block()? {
-        writer.write(block)?;
+    while writer.remaining() > 0
+        && let Some(block) = stream.next_block()?
+    {
+        let due = writer.remaining().min(block.len() as u64) as usize;
+        writer.write(&block[..due])?;
         go_on(progress, Stage::Decoding, stream.progress())?;
     }
     Ok(())

@@ -49,3 +49,9 @@ pub use tags::{MAX_TAG_BYTES, MAX_TAGS, Tag};
 pub use write::{AudioWriter, FileKind, OutputSpec, SampleFormat};
 
 pub use crate::format::SAMPLE_RATES;
+
+/// Usual extensions of the names of files that can be read, in lower case.
+pub const EXTENSIONS: [&str; 22] = [
+    "wav", "wave", "rf64", "bw64", "flac", "mp3", "mp2", "mp1", "ogg", "oga", "opus", "m4a", "m4b", "mp4", "mov",
+    "aac", "aif", "aiff", "caf", "mka", "mkv", "webm",
+];

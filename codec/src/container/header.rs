@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 
 /// First bytes of every file.
 const MAGIC: [u8; 4] = *b"SPIC";
-/// Format version that is written; readers take every minor version of the same major one.
-const VERSION: (u8, u8) = (1, 0);
+/// Format version that is written, major and minor; readers take every minor version of the same major one.
+pub const FORMAT_VERSION: (u8, u8) = (1, 0);
 /// Bytes before the tags.
 const FIXED_BYTES: usize = 44;
 /// Flag: the right channel was inverted before the channels were mixed.
@@ -144,7 +144,7 @@ impl Header {
         let (tag_coding, tag_bytes) = self.tags.encode()?;
         let mut bytes = Vec::with_capacity(FIXED_BYTES + tag_bytes.len() + varint::MAX_BYTES + 4);
         bytes.extend(MAGIC);
-        bytes.extend([VERSION.0, VERSION.1]);
+        bytes.extend([FORMAT_VERSION.0, FORMAT_VERSION.1]);
         bytes.extend(if self.right_inverted { RIGHT_INVERTED } else { 0 }.to_le_bytes());
         bytes.extend(self.sample_rate.to_le_bytes());
         bytes.extend(self.sample_count.to_le_bytes());
@@ -179,7 +179,7 @@ impl Header {
             }));
         }
         if let Some(&[major, minor]) = bytes.get(4..6)
-            && major != VERSION.0
+            && major != FORMAT_VERSION.0
         {
             return Err(FormatError::from(FormatFault::Version { major, minor }).into());
         }

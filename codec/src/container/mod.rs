@@ -53,7 +53,7 @@ mod tests;
 mod writer;
 
 pub use chunk::{MAX_CHUNK_BYTES, stored_size};
-pub use header::{Header, MAX_CHUNK_CELLS, MAX_CHUNK_FRAMES, MAX_RATE, MAX_SAMPLES, MIN_RATE};
+pub use header::{FORMAT_VERSION, Header, MAX_CHUNK_CELLS, MAX_CHUNK_FRAMES, MAX_RATE, MAX_SAMPLES, MIN_RATE};
 pub use reader::{Chunk, Damage, OnDamage, Reader, StoredChunk};
 pub use side::{SIDE_COLUMNS, SIDE_LEVELS, SIDE_SLOT_FRAMES, SideParameters};
 pub use tags::{MAX_TAG_BYTES, Tags};

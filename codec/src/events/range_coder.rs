@@ -60,9 +60,9 @@ impl Prior {
     ///
     /// # Errors
     /// When the matrix has another number of neurons than the prior.
-    pub fn information(&self, events: &EventMatrix, quality: u16) -> Result<f64> {
+    pub fn information(&self, events: &EventMatrix, quality: Quality) -> Result<f64> {
         let mut counter = Counter::default();
-        write(self, quality, events, &mut counter)?;
+        write(self, quality.stored(), events, &mut counter)?;
         Ok(counter.bits())
     }
 }
@@ -147,7 +147,7 @@ mod tests {
         let method = method(64, 1);
         for density in [0.0, 0.01, 0.2, 1.0] {
             let events = test_events::even(500, 64, density, 2);
-            let bits = method.prior.information(&events, method.quality).unwrap();
+            let bits = method.prior.information(&events, Quality::from_stored(method.quality)).unwrap();
             let size = encoded(&method, &events).len() as f64;
             assert!((size - bits / 8.0).abs() < bits / 8.0 * 0.001 + 2.0, "{size} bytes, {bits} bits");
         }
@@ -165,7 +165,7 @@ mod tests {
             method.decode(&[], 3, 6),
             Err(Error::Format(FormatError { fault: FormatFault::Malformed(_), .. }))
         ));
-        assert!(method.prior.information(&events, 0).is_err());
+        assert!(method.prior.information(&events, Quality::LOWEST).is_err());
     }
 
     /// Whatever can be learned from the past makes chunks smaller: here each neuron repeats after 5 frames.
@@ -182,7 +182,7 @@ mod tests {
         let cells: Vec<usize> = (0..300 * 20).map(|cell| cell / 20 + cell % 20 * 3).collect();
         let events = EventMatrix::from_dense(20, &cells, |at| at % 5 == 0).unwrap();
         let entropy = events.statistics(1.0).entropy_bits;
-        let bits = Prior::new(weights).unwrap().information(&events, 0).unwrap();
+        let bits = Prior::new(weights).unwrap().information(&events, Quality::LOWEST).unwrap();
         assert!(bits < 0.2 * entropy, "{bits} of {entropy} bits");
     }
 

@@ -108,6 +108,11 @@ impl AudioWriter {
         Ok(Self { file, format, remaining, encoder, tail, bytes: Vec::new() })
     }
 
+    /// Samples (not frames) that are still to come.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
     /// Appends interleaved samples, full scale being ±1. Integers clip beyond it: see [`Limiter`](super::Limiter).
     ///
     /// # Errors

@@ -1,0 +1,73 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Audio codec with sparse binary events: music at a few kilobits per second, on a plain CPU.
+///
+/// Exit codes: 0 success, 1 the work failed (the reason is on standard error), 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "spiccato", disable_version_flag = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Print the versions of the program, of its built-in model, and of the file format
+    #[arg(short = 'V', long)]
+    pub(crate) version: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compress audio files to .spic
+    Compress(commands::compress::CompressArgs),
+    /// Decompress .spic files to WAV, FLAC or plain samples
+    Decompress(commands::decompress::DecompressArgs),
+    /// Check .spic files for damage
+    Test(commands::test::TestArgs),
+    /// Show what a .spic or model file holds
+    Info(commands::info::InfoArgs),
+    /// Show statistics of a .spic file's events
+    Events(commands::events::EventsArgs),
+    /// Compress and decompress files with one model, and measure size and quality
+    #[cfg(feature = "research")]
+    Evaluate(commands::evaluate::EvaluateArgs),
+    /// Compare models and other codecs at several bitrates, with a report
+    #[cfg(feature = "research")]
+    Compare(commands::compare::CompareArgs),
+    /// Show which piano keys the neurons stand for, and how their events are timed to the onsets of notes
+    #[cfg(feature = "research")]
+    Selectivity(commands::selectivity::SelectivityArgs),
+    /// Encode audio from the sparsest to the densest events, and store them by every method
+    #[cfg(feature = "research")]
+    Sweep(commands::sweep::SweepArgs),
+    /// Run experiments with spiking neural networks
+    #[cfg(feature = "research")]
+    #[command(subcommand)]
+    Snn(commands::snn::SnnCommand),
+    /// Run a program and print what it used as JSON (for compare)
+    #[cfg(feature = "research")]
+    #[command(hide = true)]
+    Measure(commands::measure::MeasureArgs),
+    /// Train a model on a folder of audio or a data set laid out as MAESTRO
+    #[cfg(feature = "train")]
+    Train(commands::train::TrainArgs),
+    /// Code audio with a trained quantiser, to compare events with
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Baseline(commands::baseline::BaselineCommand),
+    /// Print completions for a shell
+    Completions(commands::completions::CompletionsArgs),
+    /// Print the manual page, or write those of all commands to a folder
+    Man(commands::man::ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
