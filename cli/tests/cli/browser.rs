@@ -100,7 +100,7 @@ fn the_page_works_without_a_network_and_fits_a_phone() {
     let file = folder.file("a file with a long name & <odd> characters in it, as people have them.wav");
     write_tones(&file, 24_000, 2.0);
     let out = folder.file("report");
-    let mut evaluate = spiccato("evaluate --repeats 1 --rates 2,4 --peers copy,absent --codecs");
+    let mut evaluate = spiccato("compare --repeats 1 --rates 2,4 --peers copy,absent --codecs");
     succeed(evaluate.arg(codecs).arg("--out").arg(&out).arg(file));
 
     let page = fs::read_to_string(out.join("report.html")).unwrap();

@@ -3,16 +3,22 @@
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "research")]
 mod browser;
 mod compress;
 mod damage;
 mod decompress;
+#[cfg(feature = "research")]
 mod evaluate;
 mod events;
-mod family;
+#[cfg(feature = "research")]
+mod snn;
 mod info;
 mod refusal;
+#[cfg(feature = "research")]
 mod selectivity;
-mod study;
+#[cfg(feature = "research")]
+mod compare;
+#[cfg(feature = "train")]
 mod train;
 mod util;

@@ -1,4 +1,4 @@
-//! `spiccato evaluate events`
+//! `spiccato selectivity`
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn neurons_and_onsets_are_reported_in_numbers_tables_and_pictures() {
     let (wav, midi, out) = (folder.file("piece.wav"), folder.file("piece.midi"), folder.file("out"));
     write_tones(&wav, 8000, SECONDS as f64);
     write_notes(&midi, 2 * SECONDS);
-    let regimes = json(spiccato("evaluate events --json --quiet --quality 0,100").arg(&wav).arg("--out").arg(&out));
+    let regimes = json(spiccato("selectivity --json --quiet --quality 0,100").arg(&wav).arg("--out").arg(&out));
     let [sparse, dense] = &regimes.as_array().unwrap()[..] else { panic!("two regimes, not {regimes}") };
     for (regime, quality) in [(sparse, 0.0), (dense, 100.0)] {
         assert_eq!((&regime["quality"], &regime["strikes"]), (&quality.into(), &(2 * SECONDS).into()));
@@ -49,7 +49,7 @@ fn neurons_and_onsets_are_reported_in_numbers_tables_and_pictures() {
     // The MIDI file by name, and a line to read.
     let other = folder.file("other.mid");
     fs::rename(&midi, &other).unwrap();
-    let said = succeed(spiccato("evaluate events --quality 0 --midi").args([&other, &wav]));
+    let said = succeed(spiccato("selectivity --quality 0 --midi").args([&other, &wav]));
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("quality 0: ") && said.contains("68 strikes"), "{said}");
 }
@@ -60,16 +60,16 @@ fn recordings_without_their_notes_are_refused_by_name() {
     let (wav, midi) = (folder.file("piece.wav"), folder.file("long.midi"));
     write_tones(&wav, 8000, 12.0);
     write_notes(&midi, 80);
-    let message = folder.refuse(spiccato("evaluate events").arg(&wav));
+    let message = folder.refuse(spiccato("selectivity").arg(&wav));
     assert!(message.contains("piece.wav") && message.contains("--midi"), "{message}");
-    let message = folder.refuse(spiccato("evaluate events --quality 50").arg(&wav).arg("--midi").arg(&midi));
+    let message = folder.refuse(spiccato("selectivity --quality 50").arg(&wav).arg("--midi").arg(&midi));
     assert!(message.contains("piece.wav: 55 of 80 notes begin after the end"), "{message}");
-    let message = folder.refuse(spiccato("evaluate events --quality 50").arg(&wav).arg("--midi").arg(&wav));
+    let message = folder.refuse(spiccato("selectivity --quality 50").arg(&wav).arg("--midi").arg(&wav));
     assert!(message.contains("not a Standard MIDI File"), "{message}");
-    let message = folder.refuse(spiccato("evaluate events a.wav b.wav --midi").arg(&midi));
+    let message = folder.refuse(spiccato("selectivity a.wav b.wav --midi").arg(&midi));
     assert!(message.contains("2 audio files, but 1 --midi"), "{message}");
-    fail(&mut spiccato("evaluate events"), 2);
-    fail(&mut spiccato("evaluate events --quality 101 a.wav"), 2);
+    fail(&mut spiccato("selectivity"), 2);
+    fail(&mut spiccato("selectivity --quality 101 a.wav"), 2);
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn a_dataset_gives_its_validation_split() {
         write_tones(&data.join(name).with_extension("wav"), 8000, 34.0);
         write_notes(&data.join(name).with_extension("midi"), 67);
     }
-    let regimes = json(spiccato("evaluate events --json --quality 20 --data").arg(&data));
+    let regimes = json(spiccato("selectivity --json --quality 20 --data").arg(&data));
     let pieces = regimes[0]["pieces"].as_array().unwrap();
     assert!(pieces.len() == 1 && pieces[0].as_str().unwrap().ends_with("b.wav"), "{regimes}");
     fs::remove_file(data.join("b.wav")).unwrap();
-    let message = folder.refuse(spiccato("evaluate events --data").arg(&data));
+    let message = folder.refuse(spiccato("selectivity --data").arg(&data));
     assert!(message.contains("b.wav") && message.contains("validation split"), "{message}");
 }

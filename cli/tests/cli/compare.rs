@@ -160,7 +160,7 @@ fn an_interrupted_evaluation_goes_on_from_its_cache() {
     );
     let codecs = folder.write("logged.toml", codecs.as_bytes());
     let out = folder.file("report");
-    let mut evaluate = spiccato("evaluate --models none --peers logged --peer-rates 6,8 --repeats 1 --codecs");
+    let mut evaluate = spiccato("compare --models none --peers logged --peer-rates 6,8 --repeats 1 --codecs");
     evaluate.arg(codecs).arg("--out").arg(&out).args(&files);
     let runs = || fs::read_to_string(&log).unwrap().lines().count();
     let table = || fs::read_to_string(out.join("results.csv")).unwrap();
@@ -212,14 +212,14 @@ fn without_a_file_or_a_codec_there_is_no_report() {
     let folder = Folder::new();
     let empty = folder.file("empty");
     fs::create_dir(&empty).unwrap();
-    let message = folder.refuse(spiccato("evaluate --out").args([&folder.file("report"), &empty]));
+    let message = folder.refuse(spiccato("compare --out").args([&folder.file("report"), &empty]));
     assert!(message.contains("no usable audio file") && message.contains("empty"), "{message}");
     let good = tones(&folder, "good.wav", 0.5);
-    let command = &mut spiccato("evaluate --models none --peers none --out");
+    let command = &mut spiccato("compare --models none --peers none --out");
     let message = folder.refuse(command.args([&folder.file("report"), &good]));
     assert!(message.contains("no codec"), "{message}");
     let wrong = folder.write("wrong.toml", b"x = { encode = 'cp {input}', decode = 'cp {input} {output}' }");
-    let command = &mut spiccato("evaluate --codecs");
+    let command = &mut spiccato("compare --codecs");
     let message = folder.refuse(command.arg(wrong).arg("--out").args([&folder.file("report"), &good]));
     assert!(message.contains("wrong.toml") && message.contains("{output}"), "{message}");
 }
