@@ -7,7 +7,7 @@ use spiccato::audio_file::{AudioInput, Surround};
 use spiccato::container::{OnDamage, Reader};
 use spiccato::events::Methods;
 use spiccato::network::{ActivityCost, default_model};
-use spiccato::pipeline::{CompressSettings, RateTarget, compress, decompress};
+use spiccato::pipeline::{CompressSettings, Peaks, RateTarget, compress, decompress};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("name an audio file")?;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         peak = block.iter().fold(peak, |peak, x| peak.max(x.abs()));
         Ok(())
     };
-    decompress(reader, &model, &mut sink, &mut |_, _| ())?;
+    decompress(reader, &model, Peaks::Limited, &mut sink, &mut |_, _| ())?;
     println!("decoded {} frames, peak {peak:.3}", samples / usize::from(report.header.channels));
     Ok(())
 }

@@ -26,7 +26,7 @@
 //! use spiccato::container::{OnDamage, Reader};
 //! use spiccato::events::Methods;
 //! use spiccato::network::{ActivityCost, default_model};
-//! use spiccato::pipeline::{CompressSettings, RateTarget, compress, decompress};
+//! use spiccato::pipeline::{CompressSettings, Peaks, RateTarget, compress, decompress};
 //!
 //! # fn main() -> spiccato::Result<()> {
 //! let model = default_model()?;
@@ -43,7 +43,7 @@
 //!     samples.extend_from_slice(block);
 //!     Ok(())
 //! };
-//! decompress(reader, &model, &mut sink, &mut |_stage, _share| {})?;
+//! decompress(reader, &model, Peaks::Limited, &mut sink, &mut |_stage, _share| {})?;
 //! assert_eq!(samples.len(), 2000); // one channel
 //! # Ok(())
 //! # }

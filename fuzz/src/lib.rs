@@ -16,7 +16,7 @@ use spiccato::container::{Header, OnDamage, Reader, Writer};
 use spiccato::entropy::Prior;
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
 use spiccato::network::{Initial, Model, ModelWeights, NetworkConfig, Precision, load_model, save_model};
-use spiccato::pipeline::decompress;
+use spiccato::pipeline::{Peaks, decompress};
 use spiccato::signal::FeatureScale;
 
 /// Neurons of [`PRIOR`].
@@ -141,7 +141,7 @@ pub fn audio(data: &[u8]) {
             samples += block.len() as u64;
             Ok(())
         };
-        let decoded = decompress(reader, &MODEL, &mut sink, &mut |_, _| ());
+        let decoded = decompress(reader, &MODEL, Peaks::Limited, &mut sink, &mut |_, _| ());
         if decoded.is_ok() {
             assert_eq!(samples, header.sample_count * u64::from(header.channels));
         }

@@ -11,7 +11,7 @@ use spiccato::audio_file::{SampleFormat, WavSpec, WavWriter};
 use spiccato::container::{Header, OnDamage, Reader};
 use spiccato::events::Methods;
 use spiccato::network::Model;
-use spiccato::pipeline::decompress;
+use spiccato::pipeline::{Peaks, decompress};
 
 use crate::args::{Bits, DecompressArgs};
 use crate::model;
@@ -85,8 +85,9 @@ fn decode_from<R: Read>(
     let spec = WavSpec { sample_rate: header.sample_rate, channels: header.channels.into(), format };
     let mut wav = WavWriter::create(output, spec, header.sample_count)?;
     let mut bar = Bar::new(quiet);
-    let damage =
-        decompress(reader, model, &mut |samples| wav.write(samples), &mut |stage, share| bar.show(stage, share))?;
+    let peaks = if format == SampleFormat::Float32 { Peaks::Kept } else { Peaks::Limited };
+    let mut sink = |samples: &[f32]| wav.write(samples);
+    let damage = decompress(reader, model, peaks, &mut sink, &mut |stage, share| bar.show(stage, share))?;
     wav.finish()?;
     for damage in damage {
         eprintln!("damaged: {}", damage.error);

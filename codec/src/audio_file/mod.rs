@@ -1,8 +1,7 @@
 //! Audio files: reading any common format as interleaved f32, changing the sample rate, writing WAV.
 //!
 //! [`AudioInput`] names a source that can be read more than once, [`AudioReader`] streams its samples in blocks,
-//! [`Resampler`] changes the rate of a stream, [`Limiter`] keeps peaks under full scale and [`WavWriter`] stores the
-//! result. Everything streams: memory does not grow with the length of the audio.
+//! [`Resampler`] changes the rate of a stream and [`WavWriter`] stores the result. Everything streams: memory does not grow with the length of the audio.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -24,7 +23,6 @@
 
 mod downmix;
 mod input;
-mod limiter;
 mod mp4_edit;
 mod read;
 mod resample;
@@ -33,7 +31,6 @@ mod write;
 
 pub use downmix::Surround;
 pub use input::AudioInput;
-pub use limiter::Limiter;
 pub use read::{AudioReader, AudioSpec};
 pub use resample::{Resampler, resampled_length};
 pub use tags::{MAX_TAG_BYTES, MAX_TAGS, Tag};

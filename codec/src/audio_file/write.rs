@@ -73,7 +73,7 @@ impl WavWriter {
         Ok(Self { file, format: spec.format, remaining, padded: header.padded, bytes: Vec::new() })
     }
 
-    /// Appends interleaved samples, full scale being ±1. Integers clip beyond it: see [`Limiter`](super::Limiter).
+    /// Appends interleaved samples, full scale being ±1. Integers clip beyond it: see [`Limiter`](crate::signal::Limiter).
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Limit`] for more samples than were announced.

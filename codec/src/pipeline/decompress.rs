@@ -5,15 +5,25 @@ use std::io::Read;
 use super::compress::gain_of;
 use super::rate::quality_of;
 use super::{Progress, Stage};
-use crate::audio_file::{Limiter, Resampler};
+use crate::audio_file::Resampler;
 use crate::container::{Damage, Header, Reader, SIDE_SLOT_FRAMES, SideParameters};
 use crate::events::EventMatrix;
 use crate::network::{EventDecoder, Model};
-use crate::signal::{BANDS, FeatureScale, HOP, SAMPLE_RATE, StereoSlot, Synthesizer};
+use crate::signal::{BANDS, FeatureScale, HOP, Limiter, SAMPLE_RATE, StereoSlot, Synthesizer};
 use crate::{Error, Result};
 
 /// Takes the decoded audio block by block: interleaved samples, full scale ±1, in whole frames.
 pub type DecodedAudio<'a> = dyn FnMut(&[f32]) -> Result<()> + 'a;
+
+/// What becomes of samples beyond full scale. Most recordings reach it, and with rebuilt phases some peaks come out higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Peaks {
+    /// They are limited, each by itself: see [`Limiter`]. For integers, which can't hold them.
+    #[default]
+    Limited,
+    /// They stay as they are. For floating point.
+    Kept,
+}
 
 /// Decodes all chunks of `reader` with the model that the file was made with, and hands the audio to `sink`: exactly
 /// [`Header::sample_count`] frames at the original rate and number of channels. Returns the damage that the reader was
@@ -24,6 +34,7 @@ pub type DecodedAudio<'a> = dyn FnMut(&[f32]) -> Result<()> + 'a;
 pub fn decompress<R: Read>(
     mut reader: Reader<R>,
     model: &Model,
+    peaks: Peaks,
     sink: &mut DecodedAudio<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Damage>> {
@@ -33,7 +44,7 @@ pub fn decompress<R: Read>(
         reader.add_method(range_coder);
     }
     let mut events = EventDecoder::new(&model.network, quality_of(header.quality))?;
-    let mut sound = Sound::new(&header, &model.feature_scale)?;
+    let mut sound = Sound::new(&header, &model.feature_scale, peaks)?;
     let mut features = Vec::new();
     let mut next = 0;
     while let Some(chunk) = reader.next_chunk()? {
@@ -91,7 +102,7 @@ struct Sound<'a> {
     gain: f32,
     synthesizer: Synthesizer,
     resampler: Resampler,
-    limiter: Limiter,
+    limiter: Option<Limiter>,
     internal_samples: u64,
     /// Frames of the output that are still to come.
     remaining: u64,
@@ -103,7 +114,7 @@ struct Sound<'a> {
 }
 
 impl<'a> Sound<'a> {
-    fn new(header: &Header, feature_scale: &'a FeatureScale) -> Result<Self> {
+    fn new(header: &Header, feature_scale: &'a FeatureScale, peaks: Peaks) -> Result<Self> {
         let channels = usize::from(header.channels);
         Ok(Self {
             feature_scale,
@@ -112,7 +123,7 @@ impl<'a> Sound<'a> {
             gain: gain_of(header),
             synthesizer: if channels == 1 { Synthesizer::mono() } else { Synthesizer::stereo() },
             resampler: Resampler::new(SAMPLE_RATE, header.sample_rate, channels)?,
-            limiter: Limiter::new(header.sample_rate, channels),
+            limiter: (peaks == Peaks::Limited).then(|| Limiter::new(header.sample_rate, channels)),
             internal_samples: header.internal_samples(),
             remaining: header.sample_count,
             magnitudes: Vec::new(),
@@ -152,7 +163,10 @@ impl<'a> Sound<'a> {
         }
         interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
         self.resampler.push(&self.interleaved, &mut self.resampled)?;
-        self.limiter.push(&self.resampled, &mut self.limited);
+        match &mut self.limiter {
+            Some(limiter) => limiter.push(&self.resampled, &mut self.limited),
+            None => self.limited.extend_from_slice(&self.resampled),
+        }
         self.resampled.clear();
         self.hand_on(sink)
     }
@@ -163,8 +177,13 @@ impl<'a> Sound<'a> {
         interleave(&mut self.internal, self.right_inverted, &mut self.interleaved);
         self.resampler.push(&self.interleaved, &mut self.resampled)?;
         self.resampler.finish(&mut self.resampled)?;
-        self.limiter.push(&self.resampled, &mut self.limited);
-        self.limiter.finish(&mut self.limited);
+        match self.limiter {
+            Some(mut limiter) => {
+                limiter.push(&self.resampled, &mut self.limited);
+                limiter.finish(&mut self.limited);
+            }
+            None => self.limited.extend_from_slice(&self.resampled),
+        }
         let frames = (self.limited.len() / self.channels) as u64;
         sink(&self.limited[..frames.min(self.remaining) as usize * self.channels])
     }

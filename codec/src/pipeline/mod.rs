@@ -9,7 +9,7 @@ mod rate;
 mod spool;
 
 pub use compress::{CompressReport, CompressSettings, compress};
-pub use decompress::{DecodedAudio, decompress};
+pub use decompress::{DecodedAudio, Peaks, decompress};
 pub use events::EventSource;
 pub use rate::RateTarget;
 
