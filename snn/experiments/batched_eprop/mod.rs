@@ -17,8 +17,8 @@ use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::LearningRule;
-use spiccato_snn::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
-use spiccato_snn::targets::Classes;
+use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::{Classes, OutputError};
 use spiccato_snn::variables::values;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {

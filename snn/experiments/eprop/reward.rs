@@ -18,8 +18,8 @@ use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
-use spiccato_snn::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
-use spiccato_snn::targets::softmax;
+use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::{OutputError, softmax};
 
 const CHANNELS: usize = 10;
 const CUE: usize = 100;

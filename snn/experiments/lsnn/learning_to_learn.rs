@@ -14,7 +14,8 @@ use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
-use spiccato_snn::recurrent_network::{Batch, Bptt, OutputError, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::OutputError;
 
 /// Inputs that encode one number, each with a Gaussian around its own place.
 const CHANNELS: usize = 16;

@@ -93,6 +93,16 @@ impl Images {
         Self { side, pixels, labels: self.labels }
     }
 
+    /// Label of an image.
+    pub fn label(&self, index: usize) -> usize {
+        usize::from(self.labels[index])
+    }
+
+    /// All images as intensities from 0 to 1, (images, pixels).
+    pub fn intensities(&self) -> Vec<f32> {
+        self.pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+    }
+
     /// Pixels of an image.
     pub fn pixels(&self, index: usize) -> &[u8] {
         let size = self.side * self.side;
