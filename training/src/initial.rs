@@ -1,17 +1,17 @@
 //! Weights to begin a run with: those of a trained model or of another run.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
 use spiccato::network::load_weights;
 
-use crate::variables::Variables;
-use crate::{TrainingConfig, checkpoint, trainer};
+use crate::checkpoint;
+use crate::config::TrainingConfig;
+use crate::variables::{Variables, Weights};
 
 /// Weights by name.
-pub struct InitialWeights(BTreeMap<String, Tensor>);
+#[derive(Debug, Clone)]
+pub struct InitialWeights(Weights);
 
 impl InitialWeights {
     /// Reads them from a checkpoint, which gives its averaged weights, or from a model file, which has no trainable prior:
@@ -23,7 +23,7 @@ impl InitialWeights {
         let name = path.display();
         let (network, weights) = if checkpoint::is_checkpoint(path)? {
             let saved = checkpoint::load(path)?;
-            (saved.config.network, trainer::averaged(&saved.variables, &saved.optimizer)?)
+            (saved.config.network.clone(), saved.averaged()?)
         } else {
             let file = std::fs::read(path).with_context(|| name.to_string())?;
             load_weights(&file).with_context(|| format!("{name}: neither a checkpoint nor a model"))?

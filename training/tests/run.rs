@@ -2,52 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+mod tones;
+
 use std::path::Path;
 
 use spiccato::network::{load_model, load_weights};
-use spiccato_datasets::find_sources;
 use spiccato_training::baseline::Baseline;
-use spiccato_training::data::{Corpus, open_corpus};
+use spiccato_training::data::Corpus;
 use spiccato_training::{InitialWeights, Outcome, Trainer, TrainingConfig};
-
-/// A folder of tones whose pitch and level change every quarter of a second.
-fn write_corpus(folder: &Path) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 24_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    for file in 0..30 {
-        let mut wav = hound::WavWriter::create(folder.join(format!("{file}.wav")), spec).unwrap();
-        for n in 0..36_000u32 {
-            let note = n / 6000 + file;
-            let frequency = 110.0 * 1.2f64.powi((note * 7 % 13) as i32);
-            let level = 3000.0 + 1500.0 * f64::from(note % 5);
-            let sample = level * (std::f64::consts::TAU * frequency * f64::from(n) / 24_000.0).sin();
-            wav.write_sample(sample as i16).unwrap();
-        }
-        wav.finalize().unwrap();
-    }
-}
-
-fn corpus(folder: &Path) -> Corpus {
-    write_corpus(folder);
-    let (sources, missing) = find_sources(folder).unwrap();
-    assert!(missing.is_empty());
-    let corpus = open_corpus(&sources, &folder.join("cache"), |_, _| ()).unwrap();
-    assert!(corpus.rejected.is_empty() && !corpus.validation.is_empty());
-    corpus
-}
-
-fn config(steps: u64) -> TrainingConfig {
-    let text = format!(
-        "steps = {steps}\nbatch = 4\nframes = 16\nshards = 2\nwarm_up = 2\nvalidation_interval = 4
-        prior = {{ start = 0.2, information_ramp = [0.4, 0.6] }}
-        [network]\nbands = 256\nneurons = 24\nwidth = 16\nhidden = 24\ntaps = 3\ndilations = [1, 2]\nknots = 3"
-    );
-    TrainingConfig::from_toml(&text).unwrap()
-}
+use tones::{bottleneck, config, corpus};
 
 /// Trains in `folder`, stopping after each of `stops`, on a number of threads; the checkpoint and the model.
 fn train(corpus: &Corpus, folder: &Path, steps: u64, stops: &[u64], threads: usize) -> (Vec<u8>, Vec<u8>) {
@@ -101,13 +64,14 @@ fn every_quantiser_trains_resumes_and_codes() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
     let samples: Vec<f32> = (0..30_000).map(|n| 0.2 * (n as f32 * 0.05).sin()).collect();
-    for (name, bottleneck) in [
+    for (name, text) in [
         ("dense", "\"dense-binary\""),
         ("vector", "{ vector = { entries = 16 } }"),
         ("residual", "{ residual-vector = { codebooks = 3, entries = 16 } }"),
         ("scalar", "{ finite-scalar = { levels = 3 } }"),
     ] {
-        let config = TrainingConfig { bottleneck: bottleneck_of(bottleneck), ..config(6) };
+        let mut config = config(6);
+        config.bottleneck = bottleneck(text);
         let run = |part: &str, stop: Option<u64>| {
             let folder = folder.path().join(format!("{name}-{part}"));
             let mut trainer = Trainer::start(config.clone(), &corpus, &folder).unwrap();
@@ -139,11 +103,7 @@ fn every_quantiser_trains_resumes_and_codes() {
     }
     let events = folder.path().join("events");
     Trainer::start(config(2), &corpus, &events).unwrap().run(&corpus, |_, _| true).unwrap();
-    assert!(Baseline::load(&events).err().unwrap().to_string().contains("compress --model"));
-}
-
-fn bottleneck_of(text: &str) -> spiccato_training::bottleneck::BottleneckConfig {
-    TrainingConfig::from_toml(&format!("bottleneck = {text}")).unwrap().bottleneck
+    assert!(Baseline::load(&events).err().unwrap().to_string().contains("a run with events"));
 }
 
 #[test]
@@ -157,7 +117,8 @@ fn a_run_begins_with_the_weights_of_another() {
         let initial = InitialWeights::load(&first.join(file), &config(1)).unwrap();
         let second = folder.path().join(file);
         // no warm-up to speak of: one step of a hundred changes a weight by a hundredth of the learning rate
-        let config = TrainingConfig { warm_up: 100, ..config(1) };
+        let mut config = config(1);
+        config.warm_up = 100;
         let mut trainer = Trainer::start(config, &corpus, &second).unwrap().begin_with(&initial).unwrap();
         trainer.run(&corpus, |_, _| true).unwrap();
         let begun = load_weights(&std::fs::read(second.join("model.safetensors")).unwrap()).unwrap().1;
@@ -177,7 +138,8 @@ fn the_rate_is_driven_towards_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
     let last_rate = |name: &str, target: f64| {
-        let config = TrainingConfig { target_kbps: Some((target, target)), ..config(100) };
+        let mut config = config(100);
+        (config.rate_control, config.target_kbps) = (true, (target, target));
         let mut trainer = Trainer::start(config, &corpus, &folder.path().join(name)).unwrap();
         let mut rate = 0.0;
         trainer
@@ -197,7 +159,8 @@ fn a_run_that_leaves_the_numbers_stops_and_keeps_what_was_saved() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
     let run = folder.path().join("run");
-    let config = TrainingConfig { learning_rate: 1e30, checkpoint_seconds: 0.0, warm_up: 1, ..config(50) };
+    let mut config = config(50);
+    (config.learning_rate, config.checkpoint_seconds, config.warm_up) = (1e30, 0.0, 1);
     let mut trainer = Trainer::start(config, &corpus, &run).unwrap();
     let message = format!("{:#}", trainer.run(&corpus, |_, _| true).unwrap_err());
     assert!(message.contains("finite") || message.contains("half precision"), "{message}");

@@ -1,0 +1,61 @@
+//! A model file as an archive of NumPy arrays.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use spiccato::entropy::Prior;
+use spiccato::network::load_weights;
+
+/// Writes every tensor of a model file; the output appears when it is complete.
+pub(super) fn write(model: &[u8], output: &Path) -> Result<()> {
+    let (_, weights) = load_weights(model)?;
+    let mut tensors: Vec<(String, Tensor)> = weights.into_iter().collect();
+    if let Some(prior) = Prior::from_safetensors(&SafeTensors::deserialize(model)?)? {
+        for (name, dtype, shape, bytes) in prior.tensors() {
+            tensors.push((name, Tensor::from_vec(integers(dtype, &bytes)?, shape, &Device::Cpu)?));
+        }
+    }
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let context = || output.display().to_string();
+    let file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
+    Tensor::write_npz(&tensors, file.path()).with_context(context)?;
+    file.persist(output).with_context(context)?;
+    Ok(())
+}
+
+/// Little-endian integers of any width.
+fn integers(dtype: Dtype, bytes: &[u8]) -> Result<Vec<i64>> {
+    Ok(match dtype {
+        Dtype::U8 => bytes.iter().map(|&byte| byte.into()).collect(),
+        Dtype::I8 => bytes.iter().map(|&byte| (byte as i8).into()).collect(),
+        Dtype::I16 => bytes.as_chunks::<2>().0.iter().map(|&b| i16::from_le_bytes(b).into()).collect(),
+        Dtype::I32 => bytes.as_chunks::<4>().0.iter().map(|&b| i32::from_le_bytes(b).into()).collect(),
+        other => anyhow::bail!("a tensor of the type {other:?}, which the prior does not have"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arrays_are_the_tensors_of_the_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = spiccato_model::DEFAULT;
+        let path = folder.path().join("model.npz");
+        write(model, &path).unwrap();
+        let arrays = Tensor::read_npz(&path).unwrap();
+        let (config, weights) = load_weights(model).unwrap();
+        let found = |name: &str| &arrays.iter().find(|(own, _)| own == name).unwrap().1;
+        for (name, weight) in &weights {
+            let difference = (found(name) - weight).unwrap().abs().unwrap().max_all().unwrap();
+            assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0, "{name}");
+        }
+        assert_eq!(found("prior.age").dims()[1], config.neurons);
+        assert_eq!(integers(Dtype::I16, &[0xfe, 0xff, 1, 0]).unwrap(), [-2, 1]);
+        assert_eq!(integers(Dtype::I8, &[0x80]).unwrap(), [-128]);
+    }
+}
