@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use spiccato::entropy::Prior;
 use spiccato::network::load_weights;
+
+use crate::run_folder::write as write_file;
 
 /// Writes every tensor of a model file; the output appears when it is complete.
 pub(super) fn write(model: &[u8], output: &Path) -> Result<()> {
@@ -18,12 +20,10 @@ pub(super) fn write(model: &[u8], output: &Path) -> Result<()> {
             tensors.push((name, Tensor::from_vec(integers(dtype, &bytes)?, shape, &Device::Cpu)?));
         }
     }
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let context = || output.display().to_string();
-    let file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
-    Tensor::write_npz(&tensors, file.path()).with_context(context)?;
-    file.persist(output).with_context(context)?;
-    Ok(())
+    // Candle writes to a path.
+    let file = tempfile::NamedTempFile::new()?;
+    Tensor::write_npz(&tensors, file.path())?;
+    write_file(output, &std::fs::read(file.path())?)
 }
 
 /// Little-endian integers of any width.
