@@ -1,11 +1,9 @@
 //! The training data: sources of audio with weights, decoded into a cache, all at once or, where the cache is bounded, in
 //! turns.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
@@ -13,9 +11,9 @@ use spiccato::signal::SAMPLE_RATE;
 use spiccato_datasets::{Source, Split};
 
 use super::clip::Clip;
-use super::decoder::{Failure, Opener, decode, open};
+use super::decoder::{Failure, Opener, open};
 use super::pool::Pool;
-use super::rotation::Rotation;
+use super::resident::{Residents, Room, make_resident};
 use super::table::Table;
 
 /// Clips that validation uses at most; a bounded cache holds no more of them.
@@ -54,45 +52,22 @@ impl CorpusSettings {
 
 /// The decoded files of each split.
 pub struct Corpus {
-    parts: Vec<Part>,
+    training: Residents,
     /// Clips for validation. Never empty: without a file of that split, the shortest of the others is taken.
     pub validation: Vec<Clip>,
     /// Files that could not be used, with the reason.
     pub rejected: Vec<(PathBuf, String)>,
     /// Remarks for the user.
     pub notes: Vec<String>,
-    opener: Arc<Opener>,
-    resident: Mutex<Resident>,
-}
-
-/// The training clips of one source.
-#[derive(Debug)]
-struct Part {
-    weight: f64,
-    clips: Vec<Clip>,
-    rotation: Rotation,
-}
-
-/// What a bounded cache holds.
-#[derive(Debug, Default)]
-struct Resident {
-    /// Number of the turn of each part.
-    turns: Vec<u64>,
-    next: Option<Background>,
-}
-
-/// Decoding of the next groups while the current ones are trained on.
-#[derive(Debug)]
-struct Background {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Corpus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let clips: Vec<usize> = self.parts.iter().map(|part| part.clips.len()).collect();
         let mut debug = f.debug_struct("Corpus");
-        debug.field("clips", &clips).field("validation", &self.validation).field("rejected", &self.rejected);
+        debug
+            .field("training", &self.training().count())
+            .field("validation", &self.validation)
+            .field("rejected", &self.rejected);
         debug.finish_non_exhaustive()
     }
 }
@@ -156,9 +131,15 @@ pub(crate) fn open_corpus_by(
         }
     }
     check_enough(&training, &validation, &rejected, mixture)?;
-    let parts = parts(mixture, training, &validation, settings)?;
-    let resident = Mutex::new(Resident::default());
-    Ok(Corpus { parts, validation, rejected, notes, opener, resident })
+    let held: u64 = validation.iter().map(Clip::bytes).sum();
+    let room = Room {
+        bytes: cache_bytes.map(|most| most.saturating_sub(held)),
+        seed: settings.seed,
+        samples_per_step: settings.samples_per_step as f64,
+    };
+    let weights = mixture.iter().map(|weighted| weighted.weight);
+    let training = Residents::new(weights.zip(training).collect(), room, opener)?;
+    Ok(Corpus { training, validation, rejected, notes })
 }
 
 /// A file for training or validation.
@@ -225,53 +206,10 @@ fn check_enough(
     Ok(())
 }
 
-/// The training clips of each source in groups that fit into the cache.
-fn parts(
-    mixture: &[WeightedSources],
-    training: Vec<Vec<Clip>>,
-    validation: &[Clip],
-    settings: &CorpusSettings,
-) -> Result<Vec<Part>> {
-    let bytes = |clips: &[Clip]| clips.iter().map(Clip::bytes).sum::<u64>();
-    let weights: f64 = mixture.iter().map(|weighted| weighted.weight).sum();
-    let room = settings.cache_bytes.map(|most| most.saturating_sub(bytes(validation)));
-    let room = room.filter(|&room| training.iter().map(|clips| bytes(clips)).sum::<u64>() > room);
-    let part = |(weighted, clips): (&WeightedSources, Vec<Clip>)| {
-        let share = weighted.weight / weights;
-        let own = room.map_or(u64::MAX, |room| (room as f64 * share) as u64);
-        // Two groups lie there at a time: one to draw from, the next being decoded.
-        let group = if bytes(&clips) <= own { u64::MAX } else { own / 2 };
-        if let Some(long) = clips.iter().filter(|clip| clip.bytes() > group).max_by_key(|clip| clip.bytes()) {
-            let needed = 2.0 * long.bytes() as f64 / share + bytes(validation) as f64;
-            anyhow::bail!(
-                "the cache is too small for {}: it must hold at least {:.2} GB",
-                long.audio.name().display(),
-                needed / 1e9
-            );
-        }
-        let samples_per_step = settings.samples_per_step as f64 * share;
-        let rotation = Rotation::new(&clips, group, samples_per_step, settings.seed);
-        Ok(Part { weight: share, clips, rotation })
-    };
-    mixture.iter().zip(training).map(part).collect()
-}
-
-/// Decodes a clip unless it is there.
-fn make_resident(clip: &Clip, opener: &Opener) -> Result<()> {
-    if clip.is_decoded() {
-        return Ok(());
-    }
-    match decode(&clip.audio, opener, Some(&clip.path)) {
-        Ok(_) => Ok(()),
-        Err(Failure::Source(reason)) => Err(reason.context("the file could be decoded before")),
-        Err(Failure::Target(reason)) => Err(reason.context("the decoded audio can't be kept")),
-    }
-}
-
 impl Corpus {
     /// Training clips of all sources.
     pub fn training(&self) -> impl Iterator<Item = &Clip> {
-        self.parts.iter().flat_map(|part| &part.clips)
+        self.training.clips()
     }
 
     /// Hours of audio for training.
@@ -290,79 +228,7 @@ impl Corpus {
     /// # Errors
     /// If a clip can't be decoded or the cache not written.
     pub fn pools(&self, step: u64) -> Result<Vec<Pool<'_>>> {
-        let turns: Vec<u64> = self.parts.iter().map(|part| part.rotation.turn(step)).collect();
-        if self.parts.iter().any(|part| !part.rotation.is_whole()) {
-            self.turn_to(&turns)?;
-        }
-        let pools = self.parts.iter().zip(&turns).map(|(part, &turn)| {
-            Pool::new(part.weight, part.rotation.group(turn).iter().map(|&i| &part.clips[i]).collect())
-        });
-        Ok(pools.collect())
-    }
-
-    fn turn_to(&self, turns: &[u64]) -> Result<()> {
-        let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
-        if resident.turns == turns {
-            return Ok(());
-        }
-        if let Some(next) = resident.next.take() {
-            let _ = next.thread.join(); // what it could not decode is decoded below, or fails there
-        }
-        let at = |ahead: u64| -> Vec<&Clip> {
-            let parts = self.parts.iter().zip(turns).filter(|(part, _)| !part.rotation.is_whole());
-            parts.flat_map(|(part, turn)| part.rotation.group(turn + ahead).iter().map(|&i| &part.clips[i])).collect()
-        };
-        let (current, next) = (at(0), at(1));
-        let kept: BTreeSet<&Path> = current.iter().chain(&next).map(|clip| clip.path.as_path()).collect();
-        for part in self.parts.iter().filter(|part| !part.rotation.is_whole()) {
-            for clip in part.clips.iter().filter(|clip| !kept.contains(clip.path.as_path())) {
-                remove(&clip.path)?;
-            }
-        }
-        let whole = self.parts.iter().filter(|part| part.rotation.is_whole()).flat_map(|part| &part.clips);
-        current
-            .into_par_iter()
-            .chain(whole.collect::<Vec<_>>())
-            .try_for_each(|clip| make_resident(clip, &*self.opener))?;
-        resident.next = Some(Background::decode(next.into_iter().cloned().collect(), Arc::clone(&self.opener)));
-        resident.turns = turns.to_vec();
-        Ok(())
-    }
-}
-
-impl Background {
-    fn decode(clips: Vec<Clip>, opener: Arc<Opener>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            for clip in clips {
-                // A failure comes up again when it is the clip's turn.
-                if asked.load(Ordering::Relaxed) || make_resident(&clip, &*opener).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { stop, thread }
-    }
-}
-
-impl Drop for Corpus {
-    /// Waits for the clip that is being decoded, so that no half of a file stays.
-    fn drop(&mut self) {
-        let resident = self.resident.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = resident.next.take() {
-            next.stop.store(true, Ordering::Relaxed);
-            let _ = next.thread.join();
-        }
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| path.display().to_string())
-        }
-        _ => Ok(()),
+        self.training.pools(step)
     }
 }
 
@@ -375,6 +241,9 @@ mod tests {
     use super::super::decoder::tests::write_ramp;
     use super::*;
     use spiccato_datasets::{Audio, find_sources};
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::sync::Mutex;
 
     fn source(path: PathBuf, split: Split) -> Source {
         Source::new(Audio::File(path), split)
@@ -545,6 +414,13 @@ mod tests {
         drop(one);
         assert_eq!(groups(&two, 47), first[2]);
         assert_eq!(groups(&two, 25), first[1]);
+        // With room for all, nothing comes and goes.
+        drop(two);
+        let roomy =
+            CorpusSettings { cache_bytes: Some(28_000), cache: folder.path().join("roomy"), ..settings.clone() };
+        let corpus = open_corpus_by(&alone(&sources), &roomy, |_, _| (), Arc::clone(&opener)).unwrap();
+        assert_eq!(groups(&corpus, 1_000_000).len(), 12);
+        assert!(corpus.training().all(Clip::is_decoded));
         let tiny = CorpusSettings { cache_bytes: Some(6000), ..settings.clone() };
         let message = open_corpus_by(&alone(&sources), &tiny, |_, _| (), opener).unwrap_err().to_string();
         assert!(message.contains("too small"), "{message}");

@@ -8,6 +8,7 @@ mod decoder;
 mod noise;
 mod pitch;
 mod pool;
+mod resident;
 mod room;
 mod rotation;
 mod table;
