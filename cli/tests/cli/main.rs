@@ -5,20 +5,20 @@
 
 #[cfg(feature = "research")]
 mod browser;
+#[cfg(feature = "research")]
+mod compare;
 mod compress;
 mod damage;
 mod decompress;
 #[cfg(feature = "research")]
 mod evaluate;
 mod events;
-#[cfg(feature = "research")]
-mod snn;
 mod info;
 mod refusal;
 #[cfg(feature = "research")]
 mod selectivity;
 #[cfg(feature = "research")]
-mod compare;
+mod snn;
 #[cfg(feature = "train")]
 mod train;
 mod util;
