@@ -23,13 +23,15 @@
 //! ```
 
 mod aac;
-mod caf;
 mod container;
 mod downmix;
 mod flac;
+mod iff;
 mod input;
 mod kinds;
 mod limiter;
+mod matroska;
+mod mp3;
 mod mp4;
 mod mp4_boxes;
 mod opus;

@@ -54,7 +54,7 @@ pub(super) struct Mp4 {
 ///
 /// # Errors
 /// Those of reading, and of boxes that end too early: such a file is damaged or no MP4 file.
-pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Option<Mp4>> {
+pub(super) fn find(source: &mut (impl Read + Seek + ?Sized), lenient: bool) -> io::Result<Option<Mp4>> {
     let mut walk = Walk::new(source);
     let end = walk.length()?;
     let first = walk.next(0..end)?.map(|(kind, _)| kind);
@@ -81,13 +81,32 @@ pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Optio
         if let Some(time_scale) = time_scale(&mut walk, media, b"mdhd")? {
             found.edit = match walk.descendant(track, &[b"edts", b"elst"])? {
                 Some(list) => edit_list(&mut walk, movie, list, time_scale)?,
-                None => itunes_comment(&mut walk, movie)?
-                    .map(|(start, length)| Edit { time_scale, start, length, tolerance: 0 }),
+                None => itunes_comment(&mut walk, movie)?.map(|(start, length)| Edit {
+                    time_scale,
+                    start,
+                    length,
+                    tolerance: 0,
+                }),
             };
+        }
+        if lenient {
+            found.patches.extend(cut_off(&mut walk, end)?);
+            found.patches.sort_unstable();
         }
         return Ok(Some(found));
     }
     Ok(None)
+}
+
+/// Position and bytes of a size that means "to the end of the file" for a box that is longer than what is there: Symphonia
+/// would leave out all of it.
+fn cut_off<S: Read + Seek + ?Sized>(walk: &mut Walk<'_, S>, end: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let mut position = 0;
+    while let Some((_, contents)) = walk.next(position..end)? {
+        position = contents.end;
+    }
+    let cut = end.saturating_sub(position) >= 16 && walk.read::<4>(position + 4)? == *b"mdat";
+    Ok(cut.then(|| (position, vec![0; 4])))
 }
 
 /// The time scale in a movie or media header.
@@ -165,11 +184,7 @@ fn itunes_comment<S: Read + Seek + ?Sized>(
 }
 
 /// Reads the description of the track's samples.
-fn sample_entry<S: Read + Seek + ?Sized>(
-    walk: &mut Walk<'_, S>,
-    table: Range<u64>,
-    found: &mut Mp4,
-) -> io::Result<()> {
+fn sample_entry<S: Read + Seek + ?Sized>(walk: &mut Walk<'_, S>, table: Range<u64>, found: &mut Mp4) -> io::Result<()> {
     // After version and flags and the number of entries.
     let Some((kind, entry)) = walk.next(table.start + 8..table.end)? else { return Ok(()) };
     let start = entry.start;
@@ -294,7 +309,7 @@ mod tests {
     }
 
     fn edit_of(bytes: Vec<u8>) -> Option<Edit> {
-        find(&mut Cursor::new(bytes)).unwrap().and_then(|found| found.edit)
+        find(&mut Cursor::new(bytes), false).unwrap().and_then(|found| found.edit)
     }
 
     #[test]
@@ -317,11 +332,11 @@ mod tests {
 
     #[test]
     fn leaves_other_files_and_several_edits_alone() {
-        assert_eq!(find(&mut Cursor::new(movie(&[]))).unwrap(), None);
+        assert_eq!(find(&mut Cursor::new(movie(&[])), false).unwrap(), None);
         let several = track(b"soun", &list(&[(10, 0), (10, 500)]));
         assert_eq!(edit_of(movie(&[several])), None);
-        assert_eq!(find(&mut Cursor::new(b"RIFF\0\0\0\0WAVEfmt ")).unwrap(), None);
-        assert_eq!(find(&mut Cursor::new(b"")).unwrap(), None);
+        assert_eq!(find(&mut Cursor::new(b"RIFF\0\0\0\0WAVEfmt "), false).unwrap(), None);
+        assert_eq!(find(&mut Cursor::new(b""), false).unwrap(), None);
     }
 
     #[test]
@@ -331,7 +346,7 @@ mod tests {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bad = good.clone();
                 bad[at] = value;
-                let _ = find(&mut Cursor::new(bad)); // neither panics nor hangs
+                let _ = find(&mut Cursor::new(bad), true); // neither panics nor hangs
             }
         }
     }
@@ -372,7 +387,7 @@ mod tests {
     fn plain_samples_of_quicktime_are_big_endian_unless_said_otherwise() {
         let codec = |kind, wave: &[u8]| {
             let children = boxed(b"wave", wave);
-            find(&mut Cursor::new(described(kind, 1, 2, 16, &children))).unwrap().unwrap().codec.unwrap()
+            find(&mut Cursor::new(described(kind, 1, 2, 16, &children)), false).unwrap().unwrap().codec.unwrap()
         };
         let little = boxed(b"enda", &[0, 1]);
         let big = boxed(b"enda", &[0, 0]);
@@ -382,11 +397,14 @@ mod tests {
             (b"fl32", id::CODEC_ID_PCM_F32BE, id::CODEC_ID_PCM_F32LE),
             (b"fl64", id::CODEC_ID_PCM_F64BE, id::CODEC_ID_PCM_F64LE),
         ] {
-            assert_eq!((codec(kind, &big), codec(kind, &[]), codec(kind, &little)), (big_endian, big_endian, little_endian));
+            assert_eq!(
+                (codec(kind, &big), codec(kind, &[]), codec(kind, &little)),
+                (big_endian, big_endian, little_endian)
+            );
         }
-        let surround = find(&mut Cursor::new(described(b"in24", 1, 6, 16, &[]))).unwrap().unwrap();
+        let surround = find(&mut Cursor::new(described(b"in24", 1, 6, 16, &[])), false).unwrap().unwrap();
         assert!(surround.unsupported.unwrap().contains("6 channels"));
-        let eight = find(&mut Cursor::new(described(b"twos", 0, 2, 8, &[]))).unwrap().unwrap();
+        let eight = find(&mut Cursor::new(described(b"twos", 0, 2, 8, &[])), false).unwrap().unwrap();
         assert!(eight.unsupported.unwrap().contains("8-bit"));
     }
 
@@ -395,22 +413,32 @@ mod tests {
         let settings = boxed(b"alac", &[0; 28]);
         let wave = boxed(b"wave", &[boxed(b"frma", b"alac"), settings, boxed(b"\0\0\0\0", &[])].concat());
         let mut bytes = described(b"alac", 1, 2, 16, &wave);
-        let found = find(&mut Cursor::new(&bytes[..])).unwrap().unwrap();
+        let found = find(&mut Cursor::new(&bytes[..]), false).unwrap().unwrap();
         let [(position, patch)] = &found.patches[..] else { panic!("{found:?}") };
         let at = *position as usize;
         assert_eq!(&bytes[at + 4..at + 8], b"wave");
         bytes[at..at + 8].copy_from_slice(patch);
         assert_eq!(&bytes[at + usize::from(patch[3]) + 4..][..4], b"alac");
         // In MP4 they are there already.
-        let found = find(&mut Cursor::new(described(b"alac", 0, 2, 16, &boxed(b"alac", &[0; 28])))).unwrap().unwrap();
+        let found =
+            find(&mut Cursor::new(described(b"alac", 0, 2, 16, &boxed(b"alac", &[0; 28]))), false).unwrap().unwrap();
         assert_eq!(found, Mp4::default());
     }
 
     #[test]
     fn plain_samples_of_mp4_get_a_name_of_quicktime() {
         let settings = boxed(b"pcmC", &[0, 0, 0, 0, 1, 24]);
-        let found = find(&mut Cursor::new(described(b"ipcm", 0, 2, 16, &settings))).unwrap().unwrap();
+        let found = find(&mut Cursor::new(described(b"ipcm", 0, 2, 16, &settings)), false).unwrap().unwrap();
         assert_eq!(found.codec, Some(id::CODEC_ID_PCM_S24LE));
         assert_eq!((found.patches[0].1.as_slice(), found.patches[1].1.as_slice()), (&b"in24"[..], &[0u8, 24][..]));
+    }
+
+    #[test]
+    fn a_box_that_is_cut_off_goes_to_the_end_of_the_file() {
+        let mut bytes = [described(b"mp4a", 0, 2, 16, &[]), boxed(b"mdat", &[0; 99])].concat();
+        let at = bytes.len() - 107;
+        bytes.truncate(at + 60);
+        let patches = |lenient| find(&mut Cursor::new(&bytes), lenient).unwrap().unwrap().patches;
+        assert_eq!((patches(true), patches(false)), (vec![(at as u64, vec![0; 4])], vec![]));
     }
 }

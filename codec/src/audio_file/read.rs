@@ -11,22 +11,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW,
-};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW};
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_OGG,
-    FORMAT_ID_WAVE,
+    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MKV, FORMAT_ID_MP3,
+    FORMAT_ID_OGG, FORMAT_ID_WAVE,
 };
 use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
-use super::container::Container;
+use super::container::{Container, undecodable};
 use super::downmix::{Mixer, Surround, usual_layout};
 use super::remark::Remark;
 use super::wave::Length;
@@ -67,6 +65,10 @@ pub struct AudioReader {
     format: Box<dyn FormatReader>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
+    /// Frames at the end of the last packet that are padding.
+    end_padding: u64,
+    /// The packet after the one at hand, where it matters which is the last.
+    next: Option<Packet>,
     /// Whether the times of packets count frames.
     timed: bool,
     lenient: bool,
@@ -115,7 +117,7 @@ impl AudioReader {
 
     fn probe(name: &Path, source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
         let fault = |fault, reason: String| Error::audio(name, fault, reason);
-        let container = Container::open(name, source)?;
+        let container = Container::open(name, source, lenient)?;
         let stream = MediaSourceStream::new(container.source, Default::default());
         let mut format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
@@ -137,14 +139,15 @@ impl AudioReader {
         }
         let kind = format.format_info().format;
         let mut declared = match container.length {
-            Length::Declared => declared_frames(track, kind),
-            Length::Frames(frames) => Some(frames),
+            Length::Declared => declared_frames(track, &parameters, kind),
+            Length::Frames(frames) | Length::Padded(frames) => Some(frames),
             Length::Unknown => None,
         };
         // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost. The edit list of an MP4 file
         // leaves out what its Opus header says.
         let edit = container.edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
-        let gapless = if kind == FORMAT_ID_ISOMP4 { edit.is_none() } else { kind != FORMAT_ID_MP3 || declared.is_some() };
+        let gapless =
+            if kind == FORMAT_ID_ISOMP4 { edit.is_none() } else { kind != FORMAT_ID_MP3 || declared.is_some() };
         let decoder = opus::decoders()
             .make_audio_decoder(&parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
             .map_err(|error| match error {
@@ -156,20 +159,29 @@ impl AudioReader {
                 error => probe_error(name, error, container.kind),
             })?;
         let mut played = edit.map(|edit| edit.range_of(declared));
+        if let Length::Padded(frames) = container.length {
+            played = Some(0..frames);
+        }
         if kind == FORMAT_ID_CAF && played.is_none() {
             // The table of packets says how many frames at the beginning and at the end are not audio.
             let delay = u64::from(track.delay.unwrap_or(0));
             played = declared.filter(|_| delay > 0).map(|frames| delay..delay.saturating_add(frames));
             declared = played.as_ref().map_or(declared, |played| Some(played.end));
         }
+        // Only Opus is cut to the frame in Matroska; others have no delay to be told, and so no padding either.
+        let opus_in_matroska = kind == FORMAT_ID_MKV && parameters.codec == CODEC_ID_OPUS;
+        let padding = if opus_in_matroska { container.end_padding / 125 * 6 / 1000 } else { 0 };
         let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
-        let timed = track.time_base.zip(parameters.sample_rate).is_some_and(|(base, rate)| {
-            base.numer.get() == 1 && base.denom.get() == rate
-        });
+        let timed = track
+            .time_base
+            .zip(parameters.sample_rate)
+            .is_some_and(|(base, rate)| base.numer.get() == 1 && base.denom.get() == rate);
         Ok(Self {
             name: name.to_owned(),
             kind,
             track: track.id,
+            end_padding: padding,
+            next: None,
             timed,
             lenient,
             format,
@@ -180,7 +192,8 @@ impl AudioReader {
             played,
             decoded_frames: 0,
             frames: 0,
-            next_start: None,
+            // The packets of these begin at a time that is known even if the first are missing.
+            next_start: (lenient && [FORMAT_ID_FLAC, FORMAT_ID_ISOMP4].contains(&kind)).then_some(0),
             silence: 0,
             held: Vec::new(),
             decoded: Vec::new(),
@@ -245,7 +258,7 @@ impl AudioReader {
             } else if ended {
                 return self.end().map(|()| false);
             } else {
-                match self.next_packet()? {
+                match self.packet()? {
                     Some(packet) => self.decode(&packet)?,
                     None => ended = true,
                 }
@@ -259,6 +272,23 @@ impl AudioReader {
             self.frames += (self.decoded.len() / channels) as u64;
             return Ok(true);
         }
+    }
+
+    /// The next packet of the track, the last one without its padding.
+    fn packet(&mut self) -> Result<Option<Packet>> {
+        if self.end_padding == 0 {
+            return self.next_packet();
+        }
+        let first = match self.next.take() {
+            Some(packet) => Some(packet),
+            None => self.next_packet()?,
+        };
+        let Some(mut packet) = first else { return Ok(None) };
+        self.next = self.next_packet()?;
+        if self.next.is_none() {
+            packet.trim_end = std::mem::take(&mut self.end_padding).into();
+        }
+        Ok(Some(packet))
     }
 
     /// The next packet of the track; nothing at the end, whether it is in good order or not.
@@ -288,18 +318,21 @@ impl AudioReader {
     fn decode(&mut self, packet: &Packet) -> Result<()> {
         let beyond_end = packet.trim_end.get();
         if self.kind == FORMAT_ID_MP3 && self.spec.declared_frames.is_some() && beyond_end > MAX_MP3_PADDING {
-            let reason = "goes on after the end that its header declares; MP3 files joined into one must be split first";
+            let reason =
+                "goes on after the end that its header declares; MP3 files joined into one must be split first";
             return Err(self.fault(AudioFault::Unsupported, reason.into()));
         }
         let (start, duration) = (packet.pts.get(), packet.dur.get());
-        let expected = self.next_start.replace(start.saturating_add_unsigned(duration + packet.trim_start.get() + beyond_end));
+        let expected =
+            self.next_start.replace(start.saturating_add_unsigned(duration + packet.trim_start.get() + beyond_end));
         let missing = expected.map_or(0, |expected| u64::try_from(start.saturating_sub(expected)).unwrap_or(0));
         if self.timed && missing > 0 {
             self.miss(missing)?;
         }
+        let begun = self.layout != Channels::None;
         let buffer = match self.decoder.decode(packet) {
             Ok(buffer) => buffer,
-            Err(error @ (Symphonia::DecodeError(_) | Symphonia::IoError(_))) if self.lenient => {
+            Err(error) if self.lenient && is_damage(&error, begun) => {
                 let silent = if self.timed { duration } else { 0 };
                 self.remark(silent, &error.to_string());
                 self.silence += silent;
@@ -383,6 +416,10 @@ impl AudioReader {
         if !by_table && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
             self.cut_short()?;
         }
+        if let Some(declared) = self.spec.declared_frames.filter(|&declared| self.frames > declared) {
+            let reason = format!("the header declares {declared} samples, but there are {}", self.frames);
+            Remark::add(&mut self.remarks, None, reason, self.spec.sample_rate);
+        }
         if self.frames == 0 {
             return Err(self.fault(AudioFault::Empty, "the file holds no samples".into()));
         }
@@ -456,9 +493,13 @@ impl AudioReader {
     }
 }
 
-/// What to do about audio that there is no decoder for.
-fn undecodable(what: &str) -> String {
-    format!("{what}, which can't be decoded here; convert it to FLAC or WAV first")
+/// Whether an error of a decoder can come from damage. Once something has been decoded, what is "unsupported" can.
+fn is_damage(error: &Symphonia, begun: bool) -> bool {
+    match error {
+        Symphonia::DecodeError(_) | Symphonia::IoError(_) => true,
+        Symphonia::Unsupported(_) | Symphonia::LimitError(_) => begun,
+        _ => false,
+    }
 }
 
 /// Puts right what Symphonia takes from containers wrongly.
@@ -475,7 +516,7 @@ fn correct(parameters: &mut AudioCodecParameters, codec: Option<AudioCodecId>, h
 }
 
 /// The length that the container declares, where that is a declaration: some writers don't know it.
-fn declared_frames(track: &Track, format: FormatId) -> Option<u64> {
+fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: FormatId) -> Option<u64> {
     let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
     match format {
         // Without the header of LAME or libavcodec this is Symphonia's guess from the bit rate of the first packets, or
@@ -485,6 +526,10 @@ fn declared_frames(track: &Track, format: FormatId) -> Option<u64> {
         // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
         // which can't be decoded without the one before, counts or doesn't.
         FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
+        // The times of Opus in Ogg count what is left out at the beginning.
+        FORMAT_ID_OGG if parameters.codec == CODEC_ID_OPUS => {
+            frames.checked_sub(track.delay.unwrap_or(0).into()).filter(|&frames| frames > 0)
+        }
         _ => Some(frames),
     }
 }
@@ -510,6 +555,10 @@ fn probe_error(name: &Path, error: Symphonia, kind: Option<&str>) -> Error {
             "not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, Opus, AAC or ALAC in MP4, Matroska, AIFF, CAF)"
                 .into(),
         ),
+        Symphonia::Unsupported("isomp4: missing moov atom") => {
+            let reason = "has no table of its samples (moov), which comes last in many files; truncated?";
+            fault(AudioFault::Truncated, reason.into())
+        }
         Symphonia::Unsupported(reason) => fault(AudioFault::Unsupported, undecodable(reason)),
         Symphonia::LimitError(_) => fault(AudioFault::Limit, error.to_string()),
         error => fault(AudioFault::Damaged, format!("damaged header ({error})")),

@@ -66,7 +66,10 @@ mod tests {
         }
         let shown: Vec<String> = remarks.iter().map(Remark::to_string).collect();
         let silent = |range| format!("samples {range} are silent: damaged");
-        assert_eq!(shown, [silent("10 to 30 (1.000 s to 3.000 s)"), silent("40 to 50 (4.000 s to 5.000 s)"), "damaged".into()]);
+        assert_eq!(
+            shown,
+            [silent("10 to 30 (1.000 s to 3.000 s)"), silent("40 to 50 (4.000 s to 5.000 s)"), "damaged".into()]
+        );
         (0..200).for_each(|_| Remark::add(&mut remarks, None, "odd".into(), 10));
         assert_eq!(remarks.len(), MAX_REMARKS);
     }

@@ -79,7 +79,8 @@ mod tests {
     fn ape(items: &[u8], header: bool) -> Vec<u8> {
         let block = |flags: u32| {
             let size = (items.len() as u32 + 32).to_le_bytes();
-            [&b"APETAGEX"[..], &2000u32.to_le_bytes(), &size, &1u32.to_le_bytes(), &flags.to_le_bytes(), &[0; 8]].concat()
+            [&b"APETAGEX"[..], &2000u32.to_le_bytes(), &size, &1u32.to_le_bytes(), &flags.to_le_bytes(), &[0; 8]]
+                .concat()
         };
         let flags = u32::from(header) << 31;
         let front = if header { block(flags | 1 << 29) } else { Vec::new() };
@@ -90,10 +91,16 @@ mod tests {
     fn all_tags_behind_are_found() {
         let id3 = [&b"TAG"[..], &[0; 125]].concat();
         let lyrics = b"LYRICSBEGININD0000210LYR00005hello000034LYRICS200".to_vec();
-        let lyrics = [&lyrics[..lyrics.len() - 15], &format!("{:06}LYRICS200", lyrics.len() - 15).into_bytes()].concat();
-        for tail in [vec![], id3.clone(), ape(b"items", false), ape(b"items", true), [lyrics, id3.clone()].concat(),
-            [ape(b"x", true), id3].concat()]
-        {
+        let lyrics =
+            [&lyrics[..lyrics.len() - 15], &format!("{:06}LYRICS200", lyrics.len() - 15).into_bytes()].concat();
+        for tail in [
+            vec![],
+            id3.clone(),
+            ape(b"items", false),
+            ape(b"items", true),
+            [lyrics, id3.clone()].concat(),
+            [ape(b"x", true), id3].concat(),
+        ] {
             let bytes = [b"the audio itself".repeat(20), tail].concat();
             assert_eq!(end_without_tags(&mut Cursor::new(bytes), 0).unwrap(), 320);
         }

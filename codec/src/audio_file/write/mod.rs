@@ -85,17 +85,19 @@ impl AudioWriter {
         let too_long = || {
             let bits = format.bits();
             let shown = target.display();
-            Error::Limit(format!("{shown}: {frames} samples in {channels} channel(s) of {bits} bits are more than the format can hold"))
+            Error::Limit(format!(
+                "{shown}: {frames} samples in {channels} channel(s) of {bits} bits are more than the format can hold"
+            ))
         };
-        let remaining = frames.checked_mul(channels.into()).filter(|&samples| samples < 1 << 60).ok_or_else(too_long)?;
+        let remaining =
+            frames.checked_mul(channels.into()).filter(|&samples| samples < 1 << 60).ok_or_else(too_long)?;
         let tags: Vec<(&str, &str)> = tags.into_iter().collect();
         let (mut head, mut tail, mut encoder) = (Vec::new(), Vec::new(), None);
         match spec.kind {
             FileKind::Wav => (head, tail) = wav::around(spec, &tags).ok_or_else(too_long)?,
             FileKind::Flac => {
-                let new = FlacEncoder::new(spec).map_err(|reason| {
-                    Error::Unsupported(format!("{}: {reason}", target.display()))
-                })?;
+                let new = FlacEncoder::new(spec)
+                    .map_err(|reason| Error::Unsupported(format!("{}: {reason}", target.display())))?;
                 head = new.head(&tags).ok_or_else(too_long)?;
                 encoder = Some(new);
             }
@@ -159,7 +161,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for kind in [FileKind::Wav, FileKind::Flac, FileKind::Raw] {
             let target = folder.path().join("out");
-            let create = |frames| AudioWriter::create(&target, Existing::Refuse, OutputSpec { kind, frames, ..SPEC }, []);
+            let create =
+                |frames| AudioWriter::create(&target, Existing::Refuse, OutputSpec { kind, frames, ..SPEC }, []);
             let mut writer = create(2).unwrap();
             writer.write(&[0.0; 2]).unwrap();
             assert!(writer.finish().is_err());
