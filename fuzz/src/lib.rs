@@ -6,6 +6,8 @@
 // a panic is how a target says that something is wrong
 #![allow(clippy::unwrap_used)]
 
+mod input;
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
@@ -17,6 +19,8 @@ use spiccato::entropy::Prior;
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
 use spiccato::network::{Initial, Model, NetworkConfig, load_model, save_model};
 use spiccato::pipeline::decompress;
+
+pub use input::input;
 
 /// Neurons of [`PRIOR`].
 const NEURONS: u16 = 24;

@@ -40,8 +40,8 @@ const MAX_CHANNELS: usize = 64;
 const MAX_MP3_PADDING: u64 = 8 * 1152;
 /// Frames of silence given out at once.
 const SILENT_BLOCK: u64 = 4096;
-/// The longest gap in seconds that is filled with silence in a file of undeclared length.
-const MAX_GAP_SECONDS: u64 = 600;
+/// The most seconds of silence that gaps are filled with, for a damaged header may declare anything.
+const MAX_SILENT_SECONDS: u64 = 3600;
 /// The most errors in a row before a format reader is taken to be at its end.
 const MAX_ERRORS_IN_A_ROW: usize = 1000;
 
@@ -84,6 +84,8 @@ pub struct AudioReader {
     next_start: Option<i64>,
     /// Silent frames to give out before what is held back.
     silence: u64,
+    /// Frames of silence that gaps may still be filled with.
+    silence_left: u64,
     held: Vec<f32>,
     decoded: Vec<f32>,
     mixed: Vec<f32>,
@@ -195,6 +197,7 @@ impl AudioReader {
             // The packets of these begin at a time that is known even if the first are missing.
             next_start: (lenient && [FORMAT_ID_FLAC, FORMAT_ID_ISOMP4].contains(&kind)).then_some(0),
             silence: 0,
+            silence_left: MAX_SILENT_SECONDS * u64::from(parameters.sample_rate.unwrap_or(0)),
             held: Vec::new(),
             decoded: Vec::new(),
             mixed: Vec::new(),
@@ -333,7 +336,8 @@ impl AudioReader {
         let buffer = match self.decoder.decode(packet) {
             Ok(buffer) => buffer,
             Err(error) if self.lenient && is_damage(&error, begun) => {
-                let silent = if self.timed { duration } else { 0 };
+                let silent = if self.timed { duration.min(self.silence_left) } else { 0 };
+                self.silence_left -= silent;
                 self.remark(silent, &error.to_string());
                 self.silence += silent;
                 return Ok(());
@@ -366,13 +370,11 @@ impl AudioReader {
             let reason = format!("{frames} samples are missing {}; the file is damaged", self.position());
             return Err(self.fault(AudioFault::Damaged, reason));
         }
-        let most = match self.spec.declared_frames {
-            Some(declared) => declared.saturating_sub(self.frames + self.silence),
-            None => MAX_GAP_SECONDS * u64::from(self.spec.sample_rate),
-        };
-        if frames <= most {
+        let declared = self.spec.declared_frames.unwrap_or(u64::MAX);
+        if frames <= declared.saturating_sub(self.frames + self.silence) && frames <= self.silence_left {
             self.remark(frames, "samples are missing");
             self.silence += frames;
+            self.silence_left -= frames;
         } else {
             self.remark(0, "the times of the packets make no sense");
         }

@@ -1,5 +1,8 @@
 //! Every input format, and every kind of broken input, of `testdata/formats` (see `make.py` there).
 
+// helpers of tests fail like tests
+#![allow(clippy::unwrap_used)]
+
 mod lenient;
 mod odd;
 mod table;
