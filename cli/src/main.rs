@@ -78,6 +78,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => commands::train::run(&args),
         #[cfg(feature = "train")]
         Command::Baseline(command) => commands::baseline::run(&command),
+        #[cfg(feature = "train")]
+        Command::Export(args) => commands::export::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),
     }

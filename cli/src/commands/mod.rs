@@ -10,6 +10,8 @@ pub(crate) mod decompress;
 #[cfg(feature = "research")]
 pub(crate) mod evaluate;
 pub(crate) mod events;
+#[cfg(feature = "train")]
+pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod man;
 #[cfg(feature = "research")]

@@ -20,7 +20,7 @@ pub(super) fn undecodable(config: &[u8]) -> Option<String> {
             11 => 7,
             count => count,
         };
-        return Some(format!("holds AAC of {count} channels; only mono and stereo can be decoded"));
+        return Some(format!("holds AAC of {count} channels"));
     }
     if channels == 0 {
         return None; // the layout follows in a form of its own

@@ -20,13 +20,15 @@
 
 mod aac;
 mod blocks;
-mod caf;
 mod coding;
 mod container;
 mod downmix;
 mod flac;
+mod iff;
 mod input;
 mod kinds;
+mod matroska;
+mod mp3;
 mod mp4;
 mod mp4_boxes;
 mod opus;

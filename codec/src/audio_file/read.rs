@@ -11,20 +11,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW};
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_OGG,
-    FORMAT_ID_WAVE,
+    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MKV, FORMAT_ID_MP3,
+    FORMAT_ID_OGG, FORMAT_ID_WAVE,
 };
 use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
-use super::container::Container;
+use super::container::{Container, undecodable};
 use super::downmix::{Mixer, Surround, usual_layout};
 use super::remark::Remark;
 use super::wave::Length;
@@ -40,8 +40,8 @@ const MAX_CHANNELS: usize = 64;
 const MAX_MP3_PADDING: u64 = 8 * 1152;
 /// Frames of silence given out at once.
 const SILENT_BLOCK: u64 = 4096;
-/// The longest gap in seconds that is filled with silence in a file of undeclared length.
-const MAX_GAP_SECONDS: u64 = 600;
+/// The most seconds of silence that gaps are filled with, for a damaged header may declare anything.
+const MAX_SILENT_SECONDS: u64 = 3600;
 /// The most errors in a row before a format reader is taken to be at its end.
 const MAX_ERRORS_IN_A_ROW: usize = 1000;
 
@@ -65,6 +65,10 @@ pub struct AudioReader {
     format: Box<dyn FormatReader>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
+    /// Frames at the end of the last packet that are padding.
+    end_padding: u64,
+    /// The packet after the one at hand, where it matters which is the last.
+    next: Option<Packet>,
     /// Whether the times of packets count frames.
     timed: bool,
     lenient: bool,
@@ -80,6 +84,8 @@ pub struct AudioReader {
     next_start: Option<i64>,
     /// Silent frames to give out before what is held back.
     silence: u64,
+    /// Frames of silence that gaps may still be filled with.
+    silence_left: u64,
     held: Vec<f32>,
     decoded: Vec<f32>,
     mixed: Vec<f32>,
@@ -113,7 +119,7 @@ impl AudioReader {
 
     fn probe(name: &Path, source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
         let fault = |fault, reason: String| Error::audio(name, fault, reason);
-        let container = Container::open(name, source)?;
+        let container = Container::open(name, source, lenient)?;
         let stream = MediaSourceStream::new(container.source, Default::default());
         let mut format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
@@ -135,8 +141,8 @@ impl AudioReader {
         }
         let kind = format.format_info().format;
         let mut declared = match container.length {
-            Length::Declared => declared_frames(track, kind),
-            Length::Frames(frames) => Some(frames),
+            Length::Declared => declared_frames(track, &parameters, kind),
+            Length::Frames(frames) | Length::Padded(frames) => Some(frames),
             Length::Unknown => None,
         };
         // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost. The edit list of an MP4 file
@@ -155,12 +161,18 @@ impl AudioReader {
                 error => probe_error(name, error, container.kind),
             })?;
         let mut played = edit.map(|edit| edit.range_of(declared));
+        if let Length::Padded(frames) = container.length {
+            played = Some(0..frames);
+        }
         if kind == FORMAT_ID_CAF && played.is_none() {
             // The table of packets says how many frames at the beginning and at the end are not audio.
             let delay = u64::from(track.delay.unwrap_or(0));
             played = declared.filter(|_| delay > 0).map(|frames| delay..delay.saturating_add(frames));
             declared = played.as_ref().map_or(declared, |played| Some(played.end));
         }
+        // Only Opus is cut to the frame in Matroska; others have no delay to be told, and so no padding either.
+        let opus_in_matroska = kind == FORMAT_ID_MKV && parameters.codec == CODEC_ID_OPUS;
+        let padding = if opus_in_matroska { container.end_padding / 125 * 6 / 1000 } else { 0 };
         let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
         let timed = track
             .time_base
@@ -170,6 +182,8 @@ impl AudioReader {
             name: name.to_owned(),
             kind,
             track: track.id,
+            end_padding: padding,
+            next: None,
             timed,
             lenient,
             format,
@@ -180,8 +194,10 @@ impl AudioReader {
             played,
             decoded_frames: 0,
             frames: 0,
-            next_start: None,
+            // The packets of these begin at a time that is known even if the first are missing.
+            next_start: (lenient && [FORMAT_ID_FLAC, FORMAT_ID_ISOMP4].contains(&kind)).then_some(0),
             silence: 0,
+            silence_left: MAX_SILENT_SECONDS * u64::from(parameters.sample_rate.unwrap_or(0)),
             held: Vec::new(),
             decoded: Vec::new(),
             mixed: Vec::new(),
@@ -245,7 +261,7 @@ impl AudioReader {
             } else if ended {
                 return self.end().map(|()| false);
             } else {
-                match self.next_packet()? {
+                match self.packet()? {
                     Some(packet) => self.decode(&packet)?,
                     None => ended = true,
                 }
@@ -259,6 +275,23 @@ impl AudioReader {
             self.frames += (self.decoded.len() / channels) as u64;
             return Ok(true);
         }
+    }
+
+    /// The next packet of the track, the last one without its padding.
+    fn packet(&mut self) -> Result<Option<Packet>> {
+        if self.end_padding == 0 {
+            return self.next_packet();
+        }
+        let first = match self.next.take() {
+            Some(packet) => Some(packet),
+            None => self.next_packet()?,
+        };
+        let Some(mut packet) = first else { return Ok(None) };
+        self.next = self.next_packet()?;
+        if self.next.is_none() {
+            packet.trim_end = std::mem::take(&mut self.end_padding).into();
+        }
+        Ok(Some(packet))
     }
 
     /// The next packet of the track; nothing at the end, whether it is in good order or not.
@@ -299,10 +332,12 @@ impl AudioReader {
         if self.timed && missing > 0 {
             self.miss(missing)?;
         }
+        let begun = self.layout != Channels::None;
         let buffer = match self.decoder.decode(packet) {
             Ok(buffer) => buffer,
-            Err(error @ (Symphonia::DecodeError(_) | Symphonia::IoError(_))) if self.lenient => {
-                let silent = if self.timed { duration } else { 0 };
+            Err(error) if self.lenient && is_damage(&error, begun) => {
+                let silent = if self.timed { duration.min(self.silence_left) } else { 0 };
+                self.silence_left -= silent;
                 self.remark(silent, &error.to_string());
                 self.silence += silent;
                 return Ok(());
@@ -335,13 +370,11 @@ impl AudioReader {
             let reason = format!("{frames} samples are missing {}; the file is damaged", self.position());
             return Err(self.fault(AudioFault::Damaged, reason));
         }
-        let most = match self.spec.declared_frames {
-            Some(declared) => declared.saturating_sub(self.frames + self.silence),
-            None => MAX_GAP_SECONDS * u64::from(self.spec.sample_rate),
-        };
-        if frames <= most {
+        let declared = self.spec.declared_frames.unwrap_or(u64::MAX);
+        if frames <= declared.saturating_sub(self.frames + self.silence) && frames <= self.silence_left {
             self.remark(frames, "samples are missing");
             self.silence += frames;
+            self.silence_left -= frames;
         } else {
             self.remark(0, "the times of the packets make no sense");
         }
@@ -384,6 +417,10 @@ impl AudioReader {
         let by_table = self.kind == FORMAT_ID_CAF;
         if !by_table && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
             self.cut_short()?;
+        }
+        if let Some(declared) = self.spec.declared_frames.filter(|&declared| self.frames > declared) {
+            let reason = format!("the header declares {declared} samples, but there are {}", self.frames);
+            Remark::add(&mut self.remarks, None, reason, self.spec.sample_rate);
         }
         if self.frames == 0 {
             return Err(self.fault(AudioFault::Empty, "the file holds no samples".into()));
@@ -458,9 +495,13 @@ impl AudioReader {
     }
 }
 
-/// What to do about audio that there is no decoder for.
-fn undecodable(what: &str) -> String {
-    format!("{what}, which can't be decoded here; convert it to FLAC or WAV first")
+/// Whether an error of a decoder can come from damage. Once something has been decoded, what is "unsupported" can.
+fn is_damage(error: &Symphonia, begun: bool) -> bool {
+    match error {
+        Symphonia::DecodeError(_) | Symphonia::IoError(_) => true,
+        Symphonia::Unsupported(_) | Symphonia::LimitError(_) => begun,
+        _ => false,
+    }
 }
 
 /// Puts right what Symphonia takes from containers wrongly.
@@ -477,7 +518,7 @@ fn correct(parameters: &mut AudioCodecParameters, codec: Option<AudioCodecId>, h
 }
 
 /// The length that the container declares, where that is a declaration: some writers don't know it.
-fn declared_frames(track: &Track, format: FormatId) -> Option<u64> {
+fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: FormatId) -> Option<u64> {
     let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
     match format {
         // Without the header of LAME or libavcodec this is Symphonia's guess from the bit rate of the first packets, or
@@ -487,6 +528,10 @@ fn declared_frames(track: &Track, format: FormatId) -> Option<u64> {
         // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
         // which can't be decoded without the one before, counts or doesn't.
         FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
+        // The times of Opus in Ogg count what is left out at the beginning.
+        FORMAT_ID_OGG if parameters.codec == CODEC_ID_OPUS => {
+            frames.checked_sub(track.delay.unwrap_or(0).into()).filter(|&frames| frames > 0)
+        }
         _ => Some(frames),
     }
 }
@@ -512,6 +557,10 @@ fn probe_error(name: &Path, error: Symphonia, kind: Option<&str>) -> Error {
             "not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, Opus, AAC or ALAC in MP4, Matroska, AIFF, CAF)"
                 .into(),
         ),
+        Symphonia::Unsupported("isomp4: missing moov atom") => {
+            let reason = "has no table of its samples (moov), which comes last in many files; truncated?";
+            fault(AudioFault::Truncated, reason.into())
+        }
         Symphonia::Unsupported(reason) => fault(AudioFault::Unsupported, undecodable(reason)),
         Symphonia::LimitError(_) => fault(AudioFault::Limit, error.to_string()),
         error => fault(AudioFault::Damaged, format!("damaged header ({error})")),

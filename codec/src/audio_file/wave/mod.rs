@@ -8,12 +8,15 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::trailer;
 use super::view::Piece;
 
 /// The most chunks looked at, so that a file made of tiny chunks can't keep us busy.
 const MAX_CHUNKS: usize = 10_000;
 /// The most bytes of a chunk of tags; longer ones are left out. Cover pictures can be large.
 const MAX_TAG_CHUNK: u64 = 1 << 24;
+/// The remark on files whose length is not in their header.
+pub(super) const NO_LENGTH: &str = "the header does not say how long the audio is; read to the end of the file";
 /// A size that means "unknown" in RIFF, and "see the chunk `ds64`" in RF64.
 const NO_SIZE: u64 = 0xffff_ffff;
 /// Data lengths that SoX and LAME write when they write to a pipe and don't know it; SoX rounds its own down to whole
@@ -43,6 +46,8 @@ pub(super) enum Length {
     /// As many bytes as the header that Symphonia is given says.
     #[default]
     Declared,
+    /// A number of frames, of which the last block may hold some more as padding.
+    Padded(u64),
     /// A number of frames, of more bytes than that header can declare.
     Frames(u64),
     /// Nothing: the audio goes on to the end of the file.
@@ -74,7 +79,7 @@ enum Flavour {
 /// Reads the chunks of the WAV file in `source`; nothing if it is none. Leaves `source` anywhere.
 pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> Result<Option<Wave>, Fault> {
     let end = source.seek(SeekFrom::End(0))?;
-    let start = super::trailer::leading_id3v2(source)?;
+    let start = trailer::leading_id3v2(source)?;
     let mut walk = Walk { source, end, flavour: Flavour::Riff, chunks_left: MAX_CHUNKS };
     let Some(head) = walk.bytes(start, 12)? else { return Ok(None) };
     let first = match (&head[..4], &head[8..]) {
@@ -155,10 +160,17 @@ impl<S: Read + Seek + ?Sized> Walk<'_, S> {
         if self.flavour == Flavour::Wave64 {
             return Ok(end.saturating_add((8 - chunk.size % 8) % 8));
         }
-        if chunk.size % 2 == 1 && self.chunk(end + 1)?.is_none() && self.chunk(end)?.is_some() {
+        if chunk.size % 2 == 1 && end < self.end && !self.looks_like_chunk(end + 1)? && self.looks_like_chunk(end)? {
             return Ok(end);
         }
         Ok(end.saturating_add(chunk.size % 2))
+    }
+
+    /// Whether a chunk of a well-known kind, or one that fits into the file, begins here.
+    fn looks_like_chunk(&mut self, position: u64) -> io::Result<bool> {
+        const KNOWN: [&[u8; 4]; 8] = [b"fmt ", b"data", b"fact", b"LIST", b"bext", b"id3 ", b"JUNK", b"ds64"];
+        let chunk = self.chunk(position)?;
+        Ok(chunk.is_some_and(|chunk| KNOWN.contains(&&chunk.kind) || chunk.size <= self.end - chunk.body))
     }
 
     /// Whether nothing but whole chunks lies between `position` and the end of the file.
@@ -222,6 +234,14 @@ impl<S: Read + Seek + ?Sized> Walk<'_, S> {
         if sized && size >= NO_SIZE {
             wave.length = Length::Frames(size / u64::from(format.align.max(1)));
         }
+        if let (true, Some(block)) = (sized, format.block_frames) {
+            // The number is worth something only if it ends within the last block: some writers leave nonsense there.
+            let frames = fact.as_deref().map_or(0, |fact| u64::from(u32_at(fact, 0)));
+            let whole = size / u64::from(format.align.max(1)) * u64::from(block);
+            if frames <= whole && whole - frames < u64::from(block) {
+                wave.length = Length::Padded(frames);
+            }
+        }
         let range = Piece::Range(data.start..data.end.min(self.end));
         wave.pieces = match format.bytes {
             Some(format) => vec![Piece::Bytes(header(&format, fact.as_deref(), size, wave.length)), range],
@@ -249,7 +269,7 @@ impl<S: Read + Seek + ?Sized> Walk<'_, S> {
                 || UNKNOWN_LENGTHS.into_iter().any(|unknown| [unknown, unknown / frame * frame].contains(&size)));
         let cut_off_recording = size == 0 && available > 0 && !self.only_chunks_follow(body)?;
         if placeholder || cut_off_recording {
-            wave.remarks.push("the header does not say how long the audio is; read to the end of the file".into());
+            wave.remarks.push(NO_LENGTH.into());
             wave.length = Length::Unknown;
             return Ok((body..self.end, false));
         }
@@ -284,7 +304,8 @@ fn no_data() -> Fault {
 
 /// The header that Symphonia is given.
 fn header(format: &[u8], fact: Option<&[u8]>, size: u64, length: Length) -> Vec<u8> {
-    let size = if length == Length::Declared { u32::try_from(size).unwrap_or(u32::MAX) } else { u32::MAX };
+    let in_header = matches!(length, Length::Declared | Length::Padded(_));
+    let size = if in_header { u32::try_from(size).unwrap_or(u32::MAX) } else { u32::MAX };
     let mut bytes = [&b"RIFF\xff\xff\xff\xffWAVEfmt "[..], &(format.len() as u32).to_le_bytes(), format].concat();
     if let Some(fact) = fact {
         bytes.extend([&b"fact\x04\0\0\0"[..], fact].concat());
@@ -301,6 +322,8 @@ struct Format {
     align: u16,
     /// Loudspeakers of the channels, a bit each.
     mask: u32,
+    /// Frames of a block of ADPCM.
+    block_frames: Option<u16>,
 }
 
 impl Format {
@@ -308,12 +331,12 @@ impl Format {
         if bytes.len() < 16 {
             return Err(Fault::Damaged(format!("has a format chunk of {} bytes; at least 16 are needed", bytes.len())));
         }
-        let (tag, channels, align, bits) = (u16_at(bytes, 0), u16_at(bytes, 2), u16_at(bytes, 12), u16_at(bytes, 14));
+        let (tag, channels, mut align) = (u16_at(bytes, 0), u16_at(bytes, 2), u16_at(bytes, 12));
         let extensible = tag == 0xfffe && bytes.len() >= 40;
         let kind = if extensible { u16_at(bytes, 24) } else { tag };
         let mask = if extensible { u32_at(bytes, 20) } else { 0 };
         let mut fixed = bytes.to_vec();
-        let mut align = align;
+        let block_frames = (matches!(kind, 2 | 0x11) && bytes.len() >= 20).then(|| u16_at(bytes, 18));
         match kind {
             1 | 3 => {
                 let container = container_bytes(bytes, kind == 3)?;
@@ -331,13 +354,13 @@ impl Format {
                 fixed.extend([0, 0]);
             }
             2 | 6 | 7 | 0x11 => {}
-            0x50 | 0x55 => return Ok(Self { bytes: None, align, mask }),
+            0x50 | 0x55 => return Ok(Self { bytes: None, align, mask, block_frames }),
             _ => {
                 let name = codec_name(kind).map_or_else(|| format!("format {kind:#06x}"), str::to_owned);
-                return Err(Fault::Unsupported(format!("holds {name}, {bits} bits, in WAV")));
+                return Err(Fault::Unsupported(format!("holds {name} in WAV")));
             }
         }
-        Ok(Self { bytes: Some(fixed), align, mask })
+        Ok(Self { bytes: Some(fixed), align, mask, block_frames })
     }
 }
 
@@ -389,5 +412,4 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "wave_tests.rs"]
 mod tests;
