@@ -3,9 +3,9 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarMap;
-use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::Reset;
 use spiccato_neurons::surrogate::CustomSurrogate;
+use spiccato_neurons::{Random, Surrogate};
 use spiccato_snn::layers::{LifOptions, LinearOptions, Sequential, leaky_integrator, lif, linear};
 use spiccato_snn::learning_rule::Optimize;
 use spiccato_snn::optimizer::{Method, Optimizer};
@@ -18,15 +18,17 @@ fn main() -> anyhow::Result<()> {
     let map = VarMap::new();
     let builder = seeded(&map, DType::F32, 1);
     let network = Sequential::default()
-        .then(linear(1, 20, LinearOptions::default(), builder.pp("in"))?)
-        .then(lif(20, neurons, builder.pp("neurons"))?)
-        .then(linear(20, 1, LinearOptions::default(), builder.pp("out"))?)
+        .then(linear(10, 60, LinearOptions::default(), builder.pp("in"))?)
+        .then(lif(60, neurons, builder.pp("neurons"))?)
+        .then(linear(60, 1, LinearOptions::default(), builder.pp("out"))?)
         .then(leaky_integrator(1, Default::default(), builder.pp("readout"))?);
 
-    // The readout is to follow a wave from a constant input.
+    // The readout is to follow a wave; the input are random spikes, the same each time.
     let wave: Vec<f32> = (0..100).map(|t| (t as f32 / 12.0).sin()).collect();
     let wave = Tensor::from_vec(wave, (1, 100, 1), &Device::Cpu)?;
-    let input = Tensor::ones((1, 100, 1), DType::F32, &Device::Cpu)?;
+    let mut random = Random::new(1, 0);
+    let spikes = (0..100 * 10).map(|_| if random.chance(0.1) { 1.0f32 } else { 0.0 }).collect::<Vec<_>>();
+    let input = Tensor::from_vec(spikes, (1, 100, 10), &Device::Cpu)?;
     let variables = variables(&map);
     let mut adam = Optimizer::new(Method::Adam, 0.02);
     for step in 0..=300 {

@@ -5,6 +5,8 @@
 //! paper's size with 1 % of the connections in its first layer, and on gated recurrent units that read images four rows at a
 //! time.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::ops::{gru_scan, linear};
@@ -170,6 +172,14 @@ impl Optimize for Counted {
     fn set_rate(&mut self, rate: f64) {
         self.inner.set_rate(rate);
     }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        self.inner.state()
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        self.inner.restore(variables, state)
+    }
 }
 
 /// Learning rates at first.
@@ -197,7 +207,16 @@ impl Trial<'_> {
         let mut random = Random::new(self.seed, 10);
         let variables = network.variables();
         match wiring {
-            Wiring::Dense => self.train(network, optimizer).map(|trained| trained.0),
+            Wiring::Dense => {
+                let (mut course, _) = self.train(network, optimizer)?;
+                // All connections, however few are asked for.
+                course.share = 1.0;
+                for (name, share) in self.connectivity {
+                    let count = variables.get(name)?.elem_count();
+                    course.deviation = course.deviation.max(count - (share * count as f64).round() as usize);
+                }
+                Ok(course)
+            }
             Wiring::FixedMask => {
                 let masked = FixedMask::new(optimizer, variables, self.connectivity, &mut random)?;
                 self.train(network, masked).map(|trained| trained.0)
@@ -323,7 +342,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         measurements.extend(recurrent.measurements("recurrent", quick));
         charts.push(recurrent.chart("Gated recurrent units"));
     }
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts).with([("epochs", epochs as f64), ("batch", batch as f64)]))
 }
 
 impl Comparison {
@@ -337,19 +356,26 @@ impl Comparison {
                 dense.last() - rewired.last(),
                 gap,
             )
-            .against(dense.last() - fixed.last()),
-            Measurement::at_least(part, "points of accuracy above a fixed mask", rewired.last() - fixed.last(), 1.0),
-            Measurement::at_most(part, "connections too many or too few after any step", rewired.deviation as f64, 0.0),
-            Measurement::at_least(part, "share of connections that are new", rewired.renewed, 0.05).against(0.0),
+            .ablated(dense.last() - fixed.last()),
+            Measurement::at_least(part, "points of accuracy above a fixed mask", rewired.last() - fixed.last(), 1.0)
+                .ablated(0.0),
+            Measurement::at_most(part, "connections too many or too few after any step", rewired.deviation as f64, 0.0)
+                .ablated(dense.deviation as f64),
+            Measurement::at_least(part, "share of connections that are new", rewired.renewed, 0.05)
+                .ablated(fixed.renewed),
         ];
         if part == "feed-forward" && !quick {
-            measurements.push(Measurement::at_least(part, "accuracy, %", rewired.last(), 95.5).against(dense.last()));
+            measurements.push(
+                Measurement::at_least(part, "accuracy, %", rewired.last(), 95.5)
+                    .against(dense.last())
+                    .ablated(fixed.last()),
+            );
         }
         if let Some(denser) = denser {
             let metric = "points of accuracy below the dense network, half as many connections more";
             measurements.push(
                 Measurement::at_most(part, metric, dense.last() - denser.last(), 1.5)
-                    .against(dense.last() - rewired.last()),
+                    .ablated(dense.last() - rewired.last()),
             );
         }
         if let Some(soft) = soft {
@@ -361,10 +387,10 @@ impl Comparison {
                     dense.last() - soft.last(),
                     gap,
                 )
-                .against(dense.last() - fixed.last()),
+                .ablated(dense.last() - fixed.last()),
             );
             measurements
-                .push(Measurement::at_most(part, "share of connections", soft.share, 0.02).against(rewired.share));
+                .push(Measurement::at_most(part, "share of connections", soft.share, 0.02).ablated(dense.share));
         }
         measurements
     }

@@ -223,10 +223,15 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let passive: Vec<f64> = (1..=15).map(|n| peak(&dendritic_response(n, false))).collect();
     // Response over that to one synapse times their number.
     let ratio = |peaks: &[f64], n: usize| peaks[n - 1] / (n as f64 * peaks[0]);
-    let first_jump = (2..=15).find(|&n| ratio(&active, n) > 1.0).unwrap_or(0);
-    let most_passive = (2..=15).map(|n| ratio(&passive, n)).fold(0.0, f64::max);
+    let first_jump = |peaks: &[f64]| {
+        let first = (2..=15).find(|&n| ratio(peaks, n) > 1.0);
+        first.map_or(f64::NAN, |first: usize| first.abs_diff(9) as f64)
+    };
+    let most = |peaks: &[f64]| (2..=15).map(|n| ratio(peaks, n)).fold(0.0, f64::max);
     // A reference simulation of the authors' example gave 3.86, 27.28 and 58.42 mV for one, eight and nine synapses.
-    let deviation = [(1, 3.86), (8, 27.28), (9, 58.42)].map(|(n, mv): (usize, f64)| (active[n - 1] / mv - 1.0).abs());
+    let deviation = |peaks: &[f64]| {
+        peak(&[(1, 3.86), (8, 27.28), (9, 58.42)].map(|(n, mv): (usize, f64)| (peaks[n - 1] / mv - 1.0).abs()))
+    };
 
     let patterns = if settings.quick { 40 } else { 400 };
     let mut random = Random::new(settings.seed, 0);
@@ -240,25 +245,32 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let curve = "input-output curve";
     let clusters = "clustered against scattered inputs";
     let measurements = vec![
-        Measurement::at_most(curve, "deviation from the reference at 1, 8, 9 synapses", peak(&deviation), 0.02),
-        Measurement::at_most(
-            curve,
-            "first supralinear number of synapses, away from 9",
-            first_jump.abs_diff(9) as f64,
-            0.0,
-        ),
+        Measurement::at_most(curve, "deviation from the reference at 1, 8, 9 synapses", deviation(&active), 0.02)
+            .ablated(deviation(&passive)),
+        Measurement::at_most(curve, "first supralinear number of synapses, away from 9", first_jump(&active), 0.0)
+            .ablated(first_jump(&passive)),
         Measurement::at_least(curve, "response to 9 synapses over their sum", ratio(&active, 9), 1.6)
-            .against(ratio(&passive, 9)),
-        Measurement::at_most(curve, "the most over the sum without dendritic spikes", most_passive, 1.0),
+            .ablated(ratio(&passive, 9)),
+        Measurement::at_most(curve, "the most over the sum without dendritic spikes", most(&passive), 1.0)
+            .ablated(most(&active)),
+        Measurement::at_least(
+            clusters,
+            "spikes per clustered pattern beyond those per scattered one",
+            clustered - scattered,
+            0.7,
+        )
+        .ablated(passive_clustered - passive_scattered),
+        Measurement::at_least(clusters, "spikes per clustered pattern", clustered, 0.8).ablated(scattered),
         Measurement::at_least(clusters, "spikes for clustered over scattered", contrast(clustered, scattered), 2.0)
-            .against(contrast(passive_clustered, passive_scattered)),
-        Measurement::at_least(clusters, "spikes per clustered pattern", clustered, 0.8).against(scattered),
+            .against(contrast(passive_clustered, passive_scattered))
+            .ablated(contrast(point_clustered, point_scattered)),
         Measurement::at_most(
             clusters,
             "spikes for clustered over scattered, point neuron",
             contrast(point_clustered, point_scattered),
             1.5,
-        ),
+        )
+        .ablated(contrast(clustered, scattered)),
         Measurement::at_least(clusters, "spikes per clustered pattern, point neuron", point_clustered, 0.1)
             .against(point_scattered),
     ];
@@ -293,7 +305,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
             size: SIZE,
         },
     ];
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts).with([("patterns", patterns as f64)]))
 }
 
 #[cfg(test)]

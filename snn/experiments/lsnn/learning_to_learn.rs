@@ -132,7 +132,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         over_first(&after),
         1.0 / 3.0,
     )
-    .against(over_first(&before));
+    .ablated(over_first(&before));
     let curve = |name: &str, errors: &[f64]| {
         Series::new(name, errors.iter().enumerate().map(|(i, &e)| ((i + 1) as f64, e)).collect())
     };
@@ -152,5 +152,5 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: (SIZE.0, SIZE.1 / 2),
     };
-    Ok(Outcome { measurements: vec![measurement], charts: vec![inner, outer] })
+    Ok(Outcome::new(vec![measurement], vec![inner, outer]))
 }

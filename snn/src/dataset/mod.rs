@@ -120,6 +120,16 @@ impl Dataset {
         Self::new(Sequences::Still(pixels), steps, channels, labels, encoder)
     }
 
+    /// Digits drawn from strokes under random distortions, `side` pixels wide and high, the ten classes in turn: for
+    /// examples and tests that need no files.
+    ///
+    /// # Errors
+    /// If the encoder is none for images.
+    pub fn drawn_digits(count: usize, side: usize, encoder: Encoder, seed: u64) -> Result<Self> {
+        let digits = images::Split::drawn(count, 0, side, seed).train;
+        Self::from_images(digits.intensities(), (0..count).map(|i| digits.label(i)).collect(), encoder)
+    }
+
     fn new(sequences: Sequences, steps: usize, channels: usize, labels: Vec<usize>, encoder: Encoder) -> Result<Self> {
         ensure!(steps > 0 && channels > 0 && !labels.is_empty(), "there are no sequences, or they are empty");
         let classes = labels.iter().max().map_or(0, |largest| largest + 1);

@@ -67,6 +67,15 @@ impl Images {
         self
     }
 
+    /// All but the last `count`, and those.
+    pub fn split_off(mut self, count: usize) -> (Self, Self) {
+        let first = self.len().saturating_sub(count);
+        let labels = self.labels.split_off(first);
+        let pixels = self.pixels.split_off(first * self.side * self.side);
+        let side = self.side;
+        (self, Self { side, pixels, labels })
+    }
+
     /// In a blank frame of this width.
     pub fn framed(self, width: usize) -> Self {
         let side = self.side + 2 * width;
