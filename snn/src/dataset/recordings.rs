@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
-use spiccato::signal::{BANDS, FLOOR, Loudness, analyze, log_features};
+use spiccato::signal::{BANDS, FeatureScale, Loudness, analyze};
 
 use super::{DataDescription, Dataset, Encoder};
 use crate::wav::read_at_codec_rate;
@@ -64,8 +64,9 @@ fn levels(samples: &[f32], frames: usize) -> Vec<f32> {
     let mut loudness = Loudness::new();
     loudness.push(samples);
     let mut features = Vec::new();
-    log_features(&analyze(samples), loudness.gain(), &mut features);
-    let mut levels = vec![FLOOR.ln(); frames * CHANNELS];
+    let scale = FeatureScale::first(BANDS);
+    scale.features(&analyze(samples), loudness.gain(), &mut features);
+    let mut levels = vec![scale.floor()[0].ln(); frames * CHANNELS];
     for (frame, levels) in features.chunks_exact(BANDS).zip(levels.chunks_exact_mut(CHANNELS)) {
         for (level, bands) in levels.iter_mut().zip(frame.chunks_exact(WIDTH)) {
             *level = bands.iter().sum::<f32>() / WIDTH as f32;
