@@ -93,7 +93,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     if !args.quiet {
         match outcome {
             Outcome::Finished => eprintln!("finished: {}", args.out.join("model.safetensors").display()),
-            Outcome::Interrupted => eprintln!("interrupted after step {}; go on with --resume", trainer.step()),
+            _ => eprintln!("interrupted after step {}; go on with --resume", trainer.step()),
         }
     }
     Ok(())
