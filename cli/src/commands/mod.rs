@@ -26,15 +26,3 @@ pub(crate) mod test;
 #[cfg(feature = "train")]
 pub(crate) mod train;
 pub(crate) mod version;
-
-use std::process::ExitCode;
-
-use clap::CommandFactory;
-
-use crate::cli::Cli;
-
-/// Prints the help as an answer to a command line without a command.
-pub(crate) fn help() -> ExitCode {
-    eprint!("{}", Cli::command().render_help());
-    ExitCode::from(2)
-}
