@@ -102,8 +102,8 @@ impl fmt::Display for DataSet {
     }
 }
 
-/// The audio files of a data set and their use. Where the author of the data set declares a split, no file for testing is
-/// opened.
+/// The audio files of a data set and their use. Where the author of the data set declares a split, no file for testing
+/// is opened.
 ///
 /// # Errors
 /// If the folder or its table can't be read, or there is no audio file at all.

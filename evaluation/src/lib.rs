@@ -1,12 +1,13 @@
 //! Measures how near decoded audio is to its original, compares codecs, and studies the events of a model.
 //!
-//! - [`scores`]: every metric of [`METRICS`] for one pair of signals; [`bd_rate()`] compares two rate-distortion curves,
-//!   and [`statistics`] gives confidence intervals of means over files.
+//! - [`scores`]: every metric of [`METRICS`] for one pair of signals; [`bd_rate()`] compares two rate-distortion
+//!   curves, and [`statistics`] gives confidence intervals of means over files.
 //! - [`assess`]: one model on one file: compress, decompress, measure.
 //! - [`Study`]: several codecs (models, and external programs listed in [`Peers`]) at several bitrates over many files.
-//!   Its [`Results`] hold a row for each file, codec and bitrate, statistics over files, and comparisons of any two codecs;
-//!   [`write_report`] makes one HTML page of them.
-//! - [`selectivity`]: which piano keys the neurons of a model respond to, and how their events are timed to note onsets.
+//!   Its [`Results`] hold a row for each file, codec and bitrate, statistics over files, and comparisons of any two
+//!   codecs; [`write_report`] makes one HTML page of them.
+//! - [`selectivity`]: which piano keys the neurons of a model respond to, and how their events are timed to note
+//!   onsets.
 //! - [`storage_costs`]: bytes and time that every storage method takes for given events; [`density_sweep`] runs the
 //!   methods from the sparsest to the densest events.
 //!

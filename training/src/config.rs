@@ -388,6 +388,20 @@ mod tests {
     }
 
     #[test]
+    fn the_configurations_in_the_documentation_are_valid() {
+        for text in [
+            include_str!("../../docs/training-small.toml"),
+            include_str!("../../docs/baselines/dense.toml"),
+            include_str!("../../docs/baselines/events.toml"),
+            include_str!("../../docs/baselines/residual.toml"),
+            include_str!("../../docs/baselines/scalar.toml"),
+            include_str!("../../docs/baselines/vector.toml"),
+        ] {
+            TrainingConfig::from_toml(text).unwrap();
+        }
+    }
+
+    #[test]
     fn single_values_override_the_text() {
         let text = "steps = 10\n[augmentation]\ngain_db = 1.0\nequaliser_db = 0.5";
         let settings = ["augmentation.gain_db=6.5".to_owned(), "batch = 8".to_owned()];

@@ -41,7 +41,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// The log of a run that goes on from `step`. Lines of later steps, which a killed run may have left, are taken out.
+    /// The log of a run that goes on from `step`. Lines of later steps, which a killed run may have left, are taken
+    /// out.
     pub(crate) fn open(folder: &Path, step: u64) -> Result<Self> {
         let log =
             Self { folder: folder.to_owned(), path: folder.join("log.csv"), events: EventFile::create(folder, step)? };

@@ -1,5 +1,5 @@
-//! AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019) with global gradient clipping and a running
-//! average of the weights; its whole state can be saved.
+//! AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019) with global gradient clipping and a
+//! running average of the weights; its whole state can be saved.
 
 use std::collections::BTreeMap;
 

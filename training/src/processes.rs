@@ -1,5 +1,5 @@
-//! Several processes that train one model together: each computes some shards of every batch, and all exchange what they
-//! found, in the order of their ranks, so that the result is the same to the bit as in one process.
+//! Several processes that train one model together: each computes some shards of every batch, and all exchange their
+//! results in the order of their ranks, so that the result is the same to the bit as in one process.
 
 use anyhow::Result;
 

@@ -1,7 +1,7 @@
 //! Control of the rate: the pressure follows the bitrate that is asked for.
 //!
-//! Integral control of the pressure's logarithm at each knot of the quality: a crop that takes more bits than its quality
-//! is to have raises the pressure around it, one that takes less lowers it.
+//! Integral control of the pressure's logarithm at each knot of the quality: a crop that takes more bits than its
+//! quality is to have raises the pressure around it, one that takes less lowers it.
 
 use anyhow::Result;
 use candle_nn::{Init, VarBuilder};

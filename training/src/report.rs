@@ -1,4 +1,4 @@
-//! Figures that a run reports every so often.
+//! Figures that a run reports at regular intervals.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::validation::Validation;
 /// Frames in a second.
 pub(crate) const FRAME_RATE: f64 = SAMPLE_RATE as f64 / HOP as f64;
 
-/// What a run reports every so often; the training figures are averaged since the last report.
+/// Report at regular intervals; the training figures are averages since the last report.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {

@@ -24,8 +24,8 @@ const NEWBORN: f32 = 0.1;
 /// Latents in a shard that entries can begin at.
 const CANDIDATES: usize = 256;
 
-/// Statistics that one codebook learns from: for each entry the number of its latents and their sum, and some latents to
-/// begin at.
+/// Statistics that one codebook learns from: for each entry the number of its latents and their sum, and some latents
+/// to begin at.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statistics {
     counts: Vec<f32>,
@@ -190,8 +190,8 @@ mod tests {
         Tensor::from_vec(rows.collect(), (1, 400, 3), &Device::Cpu).unwrap()
     }
 
-    /// Mean square error of a latent after learning, and the number of different symbols in the last step: of three runs,
-    /// the one with the least error, as an entry may be stuck between two clouds.
+    /// Mean square error of a latent after learning, and the number of different symbols in the last step: of three
+    /// runs, the one with the least error, as an entry may be stuck between two clouds.
     fn learned(config: BottleneckConfig) -> (f32, usize) {
         (1..4).map(|seed| learned_with(config, seed)).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
     }

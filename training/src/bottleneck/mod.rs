@@ -1,6 +1,6 @@
-//! What stands between encoder and decoder: sparse events, or one of the quantisers that they are compared with.
+//! Bottlenecks between encoder and decoder: sparse events, or one of the quantisers that they are compared with.
 //!
-//! All of them take the encoder's output, the *latents* (batch, frames, `network.neurons`), to what the decoder sees, in
+//! All of them map the encoder's output, the *latents* (batch, frames, `network.neurons`), to the decoder's input, in
 //! the same shape. A run chooses one in its configuration:
 //!
 //! ```toml

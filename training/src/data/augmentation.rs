@@ -1,5 +1,5 @@
-//! Random changes of a crop's samples: another pitch, a second recording mixed in, a room, noise. Each is drawn only where
-//! the configuration asks for it, so that a change that is switched off doesn't alter the others.
+//! Random changes of a crop's samples: another pitch, a second recording mixed in, a room, noise. Each is drawn only
+//! where the configuration asks for it, so that a change that is switched off doesn't alter the others.
 
 use anyhow::{Context, Result};
 use spiccato_neurons::Random;
@@ -11,7 +11,8 @@ use super::pool::Pool;
 use super::room::Room;
 use crate::config::Augmentation;
 
-/// `count` samples of a random clip from a random place, at the loudness that the codec works at, changed as configured.
+/// `count` samples of a random clip from a random place, at the loudness that the codec works at, changed as
+/// configured.
 pub(super) fn samples(
     pools: &[Pool<'_>],
     count: usize,
@@ -141,8 +142,8 @@ mod tests {
         let added = power(&draw(&clip, &noise, 1)) - dry;
         assert!((added / 0.01 - 1.0).abs() < 0.3, "{added}"); // the crop is short
         let room = Augmentation { room_share: 1.0, room_db: (-10.0, -10.0), ..none() };
-        // A sine meets the room's response at one frequency only: many rooms have the power on average, give or take the
-        // colour of the response.
+        // A sine meets the room's response at one frequency only: many rooms have the power on average, give or take
+        // the colour of the response.
         let mean = (0..400).map(|i| power(&draw(&clip, &room, i)) / dry - 1.0).sum::<f64>() / 400.0;
         assert!((0.05..0.25).contains(&mean), "{mean}");
     }

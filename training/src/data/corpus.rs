@@ -1,5 +1,5 @@
-//! The training data: sources of audio with weights, decoded into a cache, all at once or, where the cache is bounded, in
-//! turns.
+//! The training data: sources of audio with weights, decoded into a cache, all at once or, where the cache is bounded,
+//! in turns.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub struct WeightedSources {
 pub struct CorpusSettings {
     /// Folder for decoded audio.
     pub cache: PathBuf,
-    /// Largest number of bytes of decoded audio in it, 48,000 a second; unlimited if `None`. A bounded cache belongs to one
-    /// run at a time.
+    /// Largest number of bytes of decoded audio in it, 48,000 a second; unlimited if `None`. A bounded cache belongs to
+    /// one run at a time.
     pub cache_bytes: Option<u64>,
     /// Seed of the turns in which a bounded cache holds the clips.
     pub seed: u64,

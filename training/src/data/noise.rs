@@ -1,13 +1,13 @@
-//! Stationary Gaussian noise whose amplitude falls with a power of the frequency, made from its spectrum (Timmer & König,
-//! "On generating power law noise", 1995).
+//! Stationary Gaussian noise whose amplitude falls with a power of the frequency, made from its spectrum (Timmer &
+//! König, "On generating power law noise", 1995).
 
 use realfft::num_complex::Complex;
 use spiccato_neurons::Random;
 
 use super::room::inverse_transform;
 
-/// `count` samples of noise with an amplitude proportional to frequency^−`exponent` (0 is white, ½ pink, 1 brown) and a root
-/// mean square of `level`.
+/// `count` samples of noise with an amplitude proportional to frequency^−`exponent` (0 is white, ½ pink, 1 brown) and a
+/// root mean square of `level`.
 pub(super) fn coloured(count: usize, exponent: f64, level: f32, random: &mut Random) -> Vec<f32> {
     let mut spectrum = vec![Complex::new(0.0f32, 0.0); count.div_ceil(2) + 1];
     let last = spectrum.len() - 1;

@@ -1,5 +1,5 @@
-//! The training clips of all sources, and which of them are decoded at a step: all of them or, in a bounded cache, those
-//! whose turn it is.
+//! The training clips of all sources, and which of them are decoded at a step: all of them or, in a bounded cache,
+//! those whose turn it is.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(super) struct Residents {
     state: Mutex<State>,
 }
 
-/// What a bounded cache holds.
+/// Content of a bounded cache.
 #[derive(Debug, Default)]
 struct State {
     /// Number of the turn of each part.

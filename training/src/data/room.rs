@@ -1,7 +1,7 @@
-//! Synthetic rooms: a recording is heard with the reverberation of another room mixed in.
+//! Synthetic rooms: the reverberation of a random room is added to a recording.
 //!
-//! Late reverberation is taken for noise under an exponential envelope (Moorer, "About this reverberation business", 1979;
-//! Polack 1988). Its spectrum falls off above 2.5 kHz, by a random amount, as air and walls absorb more there.
+//! Late reverberation is taken for noise under an exponential envelope (Moorer, "About this reverberation business",
+//! 1979; Polack 1988). Its spectrum falls off above 2.5 kHz, by a random amount, as air and walls absorb more there.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 

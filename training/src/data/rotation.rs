@@ -1,8 +1,8 @@
 //! Which clips of a source are decoded at a step, where the cache has no room for all: the clips take turns in groups.
 //!
-//! The groups are fixed by the seed and the lengths of the clips, and the turns by the step, so that a run draws the same
-//! crops whenever it is interrupted and resumed. A group stays for as many steps as draw four times its length; each epoch
-//! visits all groups in an order of its own.
+//! The groups are fixed by the seed and the lengths of the clips, and the turns by the step, so that a run draws the
+//! same crops whenever it is interrupted and resumed. A group stays for as many steps as draw four times its length;
+//! each epoch visits all groups in an order of its own.
 
 use spiccato_neurons::Random;
 

@@ -14,8 +14,8 @@ pub use onnx::Part;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// Every tensor of the model file as an array of NumPy, in a `.npz` archive: weights in single precision, the integers of
-    /// the prior as 64-bit integers.
+    /// Every tensor of the model file as an array of NumPy, in a `.npz` archive: weights in single precision, the
+    /// integers of the prior as 64-bit integers.
     Npz,
     /// The network, or a part of it, as an ONNX graph (opset 17).
     Onnx(Part),
