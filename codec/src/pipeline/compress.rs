@@ -1,5 +1,6 @@
 //! Audio → `.spic`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use rayon::prelude::*;
@@ -68,14 +69,14 @@ pub fn compress<W: Write>(
     };
     header.quality = setting.quality;
     let firing = Firing { excitation: setting.excitation, cost: settings.cost };
-    let correction = level::correction_db(&mut file, model, &header, firing)?;
-    header.gain = header.gain.saturating_sub((correction * GAIN_UNITS).round() as i16);
+    let heard = level::listen(&mut file, model, &header, firing)?;
+    header.gain = header.gain.saturating_sub((heard.correction_db * GAIN_UNITS).round() as i16);
     if file.silent {
         header.gain = i16::MAX; // whatever the network makes of it, 128 dB less is nothing
     }
     let mut writer = Writer::new(output, header.clone(), methods(model, header.quality))?;
     let chunks: Vec<u32> = (0..header.chunks()).collect();
-    for_each_chunk(&mut file, model, &header, firing, &chunks, |chunk, events, side| {
+    for_each_chunk(&mut file, model, &header, firing, &chunks, &heard.events, |chunk, events, side| {
         progress(Stage::Encoding, f64::from(chunk) / f64::from(header.chunks()));
         writer.write_chunk(&events, side.as_ref())
     })?;
@@ -150,7 +151,7 @@ fn search_setting(
         let header = Header { quality, ..header.clone() };
         let methods = methods(model, quality);
         let mut bytes = 0.0;
-        for_each_chunk(file, model, &header, firing, &chunks, |_, events, side| {
+        for_each_chunk(file, model, &header, firing, &chunks, &BTreeMap::new(), |_, events, side| {
             bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
             Ok(())
         })?;
@@ -159,35 +160,37 @@ fn search_setting(
     Ok(Setting::of_step(step))
 }
 
-/// Encodes `chunks` side by side and hands them to `sink` in their order.
+/// Encodes `chunks`, but for those whose events are known, side by side and hands them to `sink` in their order.
 pub(super) fn for_each_chunk(
     file: &mut Analysed,
     model: &Model,
     header: &Header,
     firing: Firing,
     chunks: &[u32],
+    known: &BTreeMap<u32, EventMatrix>,
     mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
 ) -> Result<()> {
     let context = model.network.config().context() as u64;
     let (gain, quality) = (file.gain, rate::quality_of(header.quality));
     for group in chunks.chunks(rayon::current_num_threads()) {
         let mut pieces = Vec::with_capacity(group.len());
-        for &chunk in group {
+        for chunk in group.iter().filter(|chunk| !known.contains_key(chunk)).copied() {
             let start = u64::from(chunk) * u64::from(header.chunk_frames);
             let end = start + u64::from(header.frames_of_chunk(chunk));
             let from = start.saturating_sub(context);
             let piece = file.magnitudes.read(from..(end + context).min(file.magnitudes.frames()))?;
-            pieces.push((piece, (start - from) as usize..(end - from) as usize));
+            pieces.push((chunk, piece, (start - from) as usize..(end - from) as usize));
         }
-        let encoded: Vec<EventMatrix> = pieces
+        let mut encoded: BTreeMap<u32, EventMatrix> = pieces
             .into_par_iter()
-            .map(|(magnitudes, range)| {
+            .map(|(chunk, magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
                 model.feature_scale.features(&magnitudes, gain, &mut features);
-                encode_events(&model.network, &features, range, quality, firing)
+                Ok((chunk, encode_events(&model.network, &features, range, quality, firing)?))
             })
             .collect::<Result<_>>()?;
-        for (&chunk, events) in group.iter().zip(encoded) {
+        for &chunk in group {
+            let Some(events) = encoded.remove(&chunk).or_else(|| known.get(&chunk).cloned()) else { continue };
             let frames = header.frames_of_chunk(chunk);
             let side = file.side(u64::from(chunk) * u64::from(header.chunk_frames), frames)?;
             sink(chunk, events, side)?;

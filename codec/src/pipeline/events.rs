@@ -1,5 +1,7 @@
 //! Audio → events at any setting, without a file: for experiments on events and their storage.
 
+use std::collections::BTreeMap;
+
 use super::Progress;
 use super::analysis::{Analysed, analyse};
 use super::compress::{for_each_chunk, header_of};
@@ -42,7 +44,7 @@ impl<'a> EventSource<'a> {
         let chunks: Vec<u32> = (0..header.chunks()).collect();
         let mut all = Vec::with_capacity(chunks.len());
         let firing = Firing { excitation, ..Firing::default() };
-        for_each_chunk(&mut self.file, self.model, &header, firing, &chunks, |_, events, _| {
+        for_each_chunk(&mut self.file, self.model, &header, firing, &chunks, &BTreeMap::new(), |_, events, _| {
             all.push(events);
             Ok(())
         })?;

@@ -2,6 +2,8 @@
 //! don't add up as the original's did: both cost level. The encoder listens to some chunks as the decoder will play them
 //! and lets the stored gain make up for it.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::analysis::Analysed;
@@ -19,28 +21,37 @@ const CHUNKS: u32 = 6;
 /// Largest correction either way.
 const MAX_CORRECTION_DB: f64 = 6.0;
 
-/// The gain in dB that brings the decoded signal to the level of the original.
-pub(super) fn correction_db(file: &mut Analysed, model: &Model, header: &Header, firing: Firing) -> Result<f64> {
+/// What was found by listening.
+pub(super) struct Heard {
+    /// The gain in dB that brings the decoded signal to the level of the original.
+    pub(super) correction_db: f64,
+    /// Events of the chunks that were listened to, by their numbers: they need not be encoded again.
+    pub(super) events: BTreeMap<u32, EventMatrix>,
+}
+
+/// Listens to some chunks as the decoder will play them.
+pub(super) fn listen(file: &mut Analysed, model: &Model, header: &Header, firing: Firing) -> Result<Heard> {
     let total = header.chunks();
     let count = total.min(CHUNKS);
     let chunks: Vec<u32> = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
-    let mut events = Vec::with_capacity(chunks.len());
-    for_each_chunk(file, model, header, firing, &chunks, |_, matrix, _| {
-        events.push(matrix);
+    let mut events = BTreeMap::new();
+    for_each_chunk(file, model, header, firing, &chunks, &BTreeMap::new(), |chunk, matrix, _| {
+        events.insert(chunk, matrix);
         Ok(())
     })?;
     let decoded: Vec<f64> =
-        events.par_iter().map(|events| decoded_power(events, model, header, file.gain)).collect::<Result<_>>()?;
+        events.par_iter().map(|(_, events)| decoded_power(events, model, header, file.gain)).collect::<Result<_>>()?;
     let mut original = 0.0;
     for &chunk in &chunks {
         let start = u64::from(chunk) * u64::from(header.chunk_frames);
         original += power(&file.magnitudes.read(start..start + u64::from(header.frames_of_chunk(chunk)))?);
     }
     let decoded: f64 = decoded.iter().sum();
-    if original <= 0.0 || decoded <= 0.0 {
-        return Ok(0.0);
-    }
-    Ok((10.0 * (original / decoded).log10()).clamp(-MAX_CORRECTION_DB, MAX_CORRECTION_DB))
+    let correction_db = match original > 0.0 && decoded > 0.0 {
+        true => (10.0 * (original / decoded).log10()).clamp(-MAX_CORRECTION_DB, MAX_CORRECTION_DB),
+        false => 0.0,
+    };
+    Ok(Heard { correction_db, events })
 }
 
 /// Power of a chunk as the decoder renders it from rest.
