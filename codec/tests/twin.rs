@@ -5,9 +5,10 @@
 use std::path::Path;
 
 use safetensors::SafeTensors;
+use spiccato::Model;
 use spiccato::entropy::{BitSink, Counter, Predictor};
 use spiccato::events::EventMatrix;
-use spiccato::network::{EventDecoder, Firing, encode_events, load_model};
+use spiccato::network::{EventDecoder, Firing, encode_events};
 use spiccato::signal::{BANDS, analyze};
 
 /// The fixture has the features of every fourth frame.
@@ -30,7 +31,7 @@ fn farthest(features: &[f32], fixture: &[f32]) -> f32 {
 
 #[test]
 fn twin_and_crate_agree() {
-    let (expected, model) = (file("expected.safetensors"), load_model(&file("model.safetensors")).unwrap());
+    let (expected, model) = (file("expected.safetensors"), Model::from_bytes(&file("model.safetensors")).unwrap());
     let expected = SafeTensors::deserialize(&expected).unwrap();
     let clip = expected.tensor("clip").unwrap();
     let clip: Vec<f32> =
@@ -38,27 +39,27 @@ fn twin_and_crate_agree() {
     let (gain, quality) = (floats(&expected, "gain")[0], floats(&expected, "quality")[0]);
 
     let mut features = Vec::new();
-    model.feature_scale.features(&analyze(&clip), gain, &mut features);
+    model.feature_scale().features(&analyze(&clip), gain, &mut features);
     // Where a band holds next to nothing, rounding in the Fourier transforms shows in its logarithm.
     let difference = farthest(&features, &floats(&expected, "features"));
     assert!(difference < 1e-3, "features: {difference}");
 
     let frames = features.len() / BANDS;
-    let events = encode_events(&model.network, &features, 0..frames, quality, Firing::default()).unwrap();
+    let events = encode_events(model.network(), &features, 0..frames, quality, Firing::default()).unwrap();
     let twins = expected.tensor("events").unwrap();
     let twins = EventMatrix::from_dense(events.neurons(), twins.data(), |&event| event == 1).unwrap();
     assert!(twins.events() > 100, "{} events", twins.events());
     assert_eq!(events, twins);
 
-    let mut decoder = EventDecoder::new(&model.network, quality).unwrap();
+    let mut decoder = EventDecoder::new(model.network().clone(), quality).unwrap();
     let mut decoded = Vec::new();
     decoder.push(&events, &mut decoded).unwrap();
     decoder.finish(&mut decoded).unwrap();
     let difference = farthest(&decoded, &floats(&expected, "decoded"));
     assert!(difference < 1e-3, "decoded features: {difference}");
 
-    let prior = model.prior.unwrap();
-    let mut predictor = Predictor::new(&prior, (f64::from(quality) * 65_535.0).round() as u16);
+    let prior = model.prior().unwrap();
+    let mut predictor = Predictor::new(prior, (f64::from(quality) * 65_535.0).round() as u16);
     let mut counter = Counter::default();
     for row in events.rows() {
         predictor.frame(|neuron, probability| {

@@ -109,8 +109,7 @@ impl FeatureScale {
         for frame in features.chunks_exact(self.floor.len()) {
             magnitudes.extend(frame.iter().zip(&self.floor).map(|(feature, floor)| {
                 let magnitude = bounded(feature.exp() - floor);
-                let gated =
-                    if self.gate > 0.0 { magnitude * magnitude / (magnitude + self.gate) } else { magnitude };
+                let gated = if self.gate > 0.0 { magnitude * magnitude / (magnitude + self.gate) } else { magnitude };
                 gated / gain
             }));
         }
