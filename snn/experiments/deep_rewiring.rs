@@ -278,7 +278,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let inputs = split.train.side * split.train.side;
 
     let sizes = if quick { [inputs, 60, 30, CLASSES] } else { [inputs, 300, 100, CLASSES] };
-    let shares = if quick { [0.05, 0.2, 0.5] } else { [0.01, 0.03, 0.3] };
+    let shares = if quick { [0.02, 0.15, 0.5] } else { [0.01, 0.03, 0.3] };
     let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
     let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
     let denser_shares = shares.map(|share| 1.5 * share);
