@@ -5,6 +5,8 @@
 //! paper's size with 1 % of the connections in its first layer, and on gated recurrent units that read images four rows at a
 //! time.
 
+mod wirings;
+
 use std::collections::HashMap;
 
 use anyhow::Result;
@@ -322,6 +324,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let feedforward = Comparison { dense, fixed: Course::mean(&fixed), rewired, denser, soft };
 
     let mut measurements = feedforward.measurements("feed-forward", quick);
+    measurements.push(wirings::measure(settings)?);
     let mut charts = vec![feedforward.chart("Feed-forward network")];
     if !quick {
         let some = Split { train: split.train.clone().truncated(20_000), test: split.test.clone() };
