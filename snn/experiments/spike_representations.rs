@@ -181,7 +181,7 @@ impl Model {
             error: error / power,
             rate: record.mean_rate(NEURONS, steps as f64 * TIME_STEP),
             imbalance: difference / sum,
-            variation: record.interval_variation(NEURONS).unwrap_or(0.0),
+            variation: record.interval_variation(NEURONS).unwrap_or(f64::NAN),
             record,
         }
     }

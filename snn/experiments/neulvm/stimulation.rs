@@ -11,8 +11,8 @@ use crate::{Measurement, Settings};
 use rayon::prelude::*;
 use spiccato_neurons::Random;
 
-/// Strengths of the pulses, as the input that they drive. Beyond the last every pulse makes the lit population win.
-const STRENGTHS: [f64; 6] = [0.0, 20.0, 40.0, 60.0, 80.0, 100.0];
+/// Strengths of the pulses, as the input that they drive. From some 20 on every pulse makes the lit population win.
+const STRENGTHS: [f64; 9] = [0.0, 3.0, 6.0, 9.0, 12.0, 16.0, 20.0, 40.0, 100.0];
 /// Bins of 4 ms before the pulse, in the pulse and after it.
 const BEFORE: usize = 250;
 const PULSE: usize = 25;
@@ -59,7 +59,7 @@ fn error(truth: &[[Option<f64>; 2]], predicted: impl Fn(usize, usize) -> Option<
 }
 
 pub(super) fn measure(found: Parameters, settings: &Settings) -> Measurement {
-    let trials = if settings.quick { 20 } else { 100 };
+    let trials = 100;
     let truth = probabilities(trials, |strength, number| {
         let mut network = Microscopic::new(TRUTH, Random::new(settings.seed, 100_000 + number));
         trial(strength, |external| network.step(external))
@@ -77,7 +77,6 @@ pub(super) fn measure(found: Parameters, settings: &Settings) -> Measurement {
     ];
     let least = nulls.into_iter().fold(f64::INFINITY, f64::min);
     let metric = "error of the probability to win after a pulse, the best of three guesses as ablation";
-    let limit = if settings.quick { 0.15 } else { 0.1 };
-    Measurement::at_most("light pulses", metric, error(&truth, |strength, before| model[strength][before]), limit)
+    Measurement::at_most("light pulses", metric, error(&truth, |strength, before| model[strength][before]), 0.1)
         .ablated(least)
 }

@@ -5,6 +5,8 @@
 //! paper's size with 1 % of the connections in its first layer, and on gated recurrent units that read images four rows at a
 //! time.
 
+mod wirings;
+
 use std::collections::HashMap;
 
 use anyhow::Result;
@@ -278,7 +280,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let inputs = split.train.side * split.train.side;
 
     let sizes = if quick { [inputs, 60, 30, CLASSES] } else { [inputs, 300, 100, CLASSES] };
-    let shares = if quick { [0.05, 0.2, 0.5] } else { [0.01, 0.03, 0.3] };
+    let shares = if quick { [0.02, 0.15, 0.5] } else { [0.01, 0.03, 0.3] };
     let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
     let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
     let denser_shares = shares.map(|share| 1.5 * share);
@@ -322,6 +324,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let feedforward = Comparison { dense, fixed: Course::mean(&fixed), rewired, denser, soft };
 
     let mut measurements = feedforward.measurements("feed-forward", quick);
+    measurements.push(wirings::measure(settings)?);
     let mut charts = vec![feedforward.chart("Feed-forward network")];
     if !quick {
         let some = Split { train: split.train.clone().truncated(20_000), test: split.test.clone() };
