@@ -17,8 +17,8 @@ use crate::metrics::METRICS;
 use crate::problem::Problem;
 use crate::results::{CodecInfo, Results};
 use crate::row::Row;
-use crate::summary;
 use crate::trial::{Bench, Run, Trial};
+use crate::{comparison, summary};
 
 /// Files, codecs and settings of an evaluation.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl Study {
             notes.push(Problem::of_codec(&s.codec, what));
         }
         let names: Vec<String> = codecs.iter().map(|codec| codec.name.clone()).collect();
-        let comparisons = summary::comparisons(&rows, &names);
+        let comparisons = comparison::comparisons(&rows, &names);
         Ok(Results {
             spiccato: env!("CARGO_PKG_VERSION").to_owned(),
             command: String::new(),
