@@ -8,7 +8,7 @@
 //! Most programs need [`pipeline`] alone, with a model from [`network`] and files through [`audio_file`]. The parts can
 //! be used on their own:
 //!
-//! - [`audio_file`]: any common audio file as a stream of samples, change of sample rate, WAV output.
+//! - [`audio_file`]: any common audio file as a stream of samples, change of sample rate, WAV and FLAC output.
 //! - [`signal`]: samples → band magnitudes and stereo parameters, and back.
 //! - [`network`]: magnitudes → events and back; model files.
 //! - [`events`]: the sparse event matrix and the ways to store it.
