@@ -1,4 +1,5 @@
-//! What is left of the outputs of a program that is interrupted. A process of its own, for nothing can be written after it.
+//! What is left of the outputs of a program that is interrupted. A process of its own, for nothing can be written after
+//! it.
 
 use std::fs;
 use std::io::Write;

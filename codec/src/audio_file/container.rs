@@ -1,4 +1,5 @@
-//! A look at a file before Symphonia reads it: what it is, and what Symphonia would take wrongly or refuse without need.
+//! A look at a file before Symphonia reads it: what it is, and what Symphonia would take wrongly or refuse without
+//! need.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -9,7 +10,7 @@ use symphonia::core::io::MediaSource;
 use super::mp4::Edit;
 use super::view::{Piece, View, patched};
 use super::wave::{self, Length};
-use super::{flac, iff, kinds, matroska, mp3, mp4, trailer};
+use super::{flac, iff, kinds, matroska, mp3, mp4, ogg, trailer};
 use crate::{AudioFault, Error, Result};
 
 /// The most bytes at the beginning that tell what a file is.
@@ -63,7 +64,11 @@ impl Container {
         }
         if let (None, Ok(Some(flac))) = (&pieces, flac::find(source.as_mut())) {
             if flac.bits > 24 {
-                return Err(unsupported(&format!("holds FLAC of {} bits", flac.bits)));
+                let reason = format!(
+                    "holds FLAC of {} bits, which can't be decoded here; convert it to 24 bits first",
+                    flac.bits
+                );
+                return Err(Error::audio(name, AudioFault::Unsupported, reason));
             }
             let cut = trailer::end_without_tags(source.as_mut(), flac.start).map_err(Error::io(name))?;
             pieces = Some(match flac.block_size {
@@ -102,6 +107,9 @@ impl Container {
             }
             found.remarks.push(CUT_OFF.into());
             pieces = Some(patched(patches, end));
+        }
+        if let (None, true, Ok(Some(cut))) = (&pieces, lenient, ogg::cut_off(source.as_mut())) {
+            pieces = Some(vec![Piece::Range(0..cut)]);
         }
         if let (None, Ok(padding)) = (&pieces, matroska::end_padding(source.as_mut())) {
             found.end_padding = padding;

@@ -1,7 +1,8 @@
-//! Sizes of chunks in AIFF (Apple 1989) and Core Audio files (Apple, "Core Audio Format Specification 1.0") that don't hold.
+//! Sizes of chunks in AIFF (Apple 1989) and Core Audio files (Apple, "Core Audio Format Specification 1.0") that don't
+//! hold.
 //!
-//! While a Core Audio file is being recorded, the size of its data is −1, and a recorder that dies leaves it so. Where a
-//! file is cut off, Symphonia looks behind the data for further chunks and gives up.
+//! While a Core Audio file is being recorded, the size of its data is −1, and a recorder that dies leaves it so. Where
+//! a file is cut off, Symphonia looks behind the data for further chunks and gives up.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -19,8 +20,8 @@ pub(super) struct Sizes {
     pub(super) remark: Option<String>,
 }
 
-/// Looks for the size of the audio data. Where it is −1, or, if `lenient`, beyond the end of the file, it is what is there.
-/// Nothing for files of other formats. Leaves `source` anywhere.
+/// Looks for the size of the audio data. Where it is −1, or, if `lenient`, beyond the end of the file, it is what is
+/// there. Nothing for files of other formats. Leaves `source` anywhere.
 pub(super) fn find(source: &mut (impl Read + Seek + ?Sized), lenient: bool) -> io::Result<Option<Sizes>> {
     let end = source.seek(SeekFrom::End(0))?;
     let mut head = [0; 12];

@@ -74,8 +74,8 @@ impl AudioInput {
         Ok(self)
     }
 
-    /// Reads what can be read of a damaged file: what can't is silent, and [`AudioReader::remarks`] says where. The rule is
-    /// to refuse damaged files.
+    /// Reads what can be read of a damaged file: what can't is silent, and [`AudioReader::remarks`] says where. The
+    /// rule is to refuse damaged files.
     #[must_use]
     pub fn lenient(self, lenient: bool) -> Self {
         Self { lenient, ..self }

@@ -1,12 +1,13 @@
 //! What Symphonia 0.6 leaves out of Matroska and WebM files (RFC 9559).
 //!
-//! It refuses a segment that is longer than the file, as one that was cut off is; and it does not pass on how much of the
-//! last block is padding.
+//! It refuses a segment that is longer than the file, as one that was cut off is; and it does not pass on how much of
+//! the last block is padding.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Positions and bytes that let a file be read whose segment is longer than it is: of a size that means "unknown", and of a
-/// void in place of the table of contents, which points beyond the end. None for other files. Leaves `source` anywhere.
+/// Positions and bytes that let a file be read whose segment is longer than it is: of a size that means "unknown", and
+/// of a void in place of the table of contents, which points beyond the end. None for other files. Leaves `source`
+/// anywhere.
 pub(super) fn cut_off(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let end = source.seek(SeekFrom::End(0))?;
     let mut walk = Walk { source, end, left: MAX_ELEMENTS };
@@ -32,7 +33,8 @@ pub(super) fn cut_off(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Ve
 
 /// The most elements looked at.
 const MAX_ELEMENTS: usize = 1_000_000;
-/// The element that a file begins with (RFC 8794, section 11.2.1), the one that everything else is in, and some of those.
+/// The element that a file begins with (RFC 8794, section 11.2.1), the one that everything else is in, and some of
+/// those.
 const HEADER: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
 const SEEK_HEAD: u32 = 0x114d_9b74;
@@ -41,8 +43,8 @@ const CLUSTER: u32 = 0x1f43_b675;
 const BLOCK_GROUP: u32 = 0xa0;
 const DISCARD_PADDING: u32 = 0x75a2;
 
-/// Where the elements of a file do not follow each other as they should: Symphonia would take it for the end. Leaves `source`
-/// anywhere.
+/// Where the elements of a file do not follow each other as they should: Symphonia would take it for the end. Leaves
+/// `source` anywhere.
 pub(super) fn broken(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Option<u64>> {
     let end = source.seek(SeekFrom::End(0))?;
     let mut walk = Walk { source, end, left: MAX_ELEMENTS };

@@ -24,8 +24,8 @@ pub(super) struct Mended {
     pub(super) remarks: Vec<String>,
 }
 
-/// Looks through the frames of `source`, whose tags in front end at `start`. Nothing if it is no MP3 file, or nothing is
-/// missing. Leaves `source` anywhere.
+/// Looks through the frames of `source`, whose tags in front end at `start`. Nothing if it is no MP3 file, or nothing
+/// is missing. Leaves `source` anywhere.
 pub(super) fn mend(source: &mut (impl Read + Seek + ?Sized), start: u64) -> io::Result<Option<Mended>> {
     let end = source.seek(SeekFrom::End(0))?;
     let mut stream = Stream { source: BufReader::with_capacity(1 << 16, source), position: u64::MAX, end };

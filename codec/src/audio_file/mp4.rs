@@ -98,8 +98,8 @@ pub(super) fn find(source: &mut (impl Read + Seek + ?Sized), lenient: bool) -> i
     Ok(None)
 }
 
-/// Position and bytes of a size that means "to the end of the file" for a box that is longer than what is there: Symphonia
-/// would leave out all of it.
+/// Position and bytes of a size that means "to the end of the file" for a box that is longer than what is there:
+/// Symphonia would leave out all of it.
 fn cut_off<S: Read + Seek + ?Sized>(walk: &mut Walk<'_, S>, end: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
     let mut position = 0;
     while let Some((_, contents)) = walk.next(position..end)? {

@@ -1,4 +1,5 @@
-//! Opus (RFC 6716) as a decoder for Symphonia, which takes it from Ogg, Matroska, WebM, MP4 and CAF but can't decode it.
+//! Opus (RFC 6716) as a decoder for Symphonia, which takes it from Ogg, Matroska, WebM, MP4 and CAF but can't decode
+//! it.
 //!
 //! Decoding is ropus's, a port of the reference decoder to Rust. What is added here is RFC 7845: the identification
 //! header with its channel mapping, gain and pre-skip. Containers say how much to trim at the end.

@@ -1,5 +1,5 @@
-//! Every pair of container and codec in `testdata/formats/containers`: what happens to it, and that `docs/formats.md` says
-//! so.
+//! Every pair of container and codec in `testdata/formats/containers`: what happens to it, and that `docs/formats.md`
+//! says so.
 
 use std::fmt::Write;
 use std::fs;
