@@ -39,7 +39,12 @@ pub(super) fn mend(source: &mut (impl Read + Seek + ?Sized), start: u64) -> io::
         if position >= end || stream.header(position)?.is_some_and(|next| next.is_like(first)) {
             continue;
         }
-        let Some(next) = stream.next_after(position, first)? else { break };
+        // A frame may also be too short; then the next one begins within it, and none is missing.
+        let Some(next) = stream.next_after(position - header.length() + 4, first)? else { break };
+        if next < position {
+            position = next;
+            continue;
+        }
         let lost = ((next - position) * frames + bytes / 2) / bytes;
         if lost > 0 {
             let silent = header.silent();
@@ -166,9 +171,9 @@ impl<S: Read + Seek> Stream<S> {
         Ok(None)
     }
 
-    /// Where two frames follow each other again.
+    /// Where two frames follow each other again, from `position` on.
     fn next_after(&mut self, position: u64, like: Header) -> io::Result<Option<u64>> {
-        for next in position + 1..(position + MAX_GAP).min(self.end) {
+        for next in position..(position + MAX_GAP).min(self.end) {
             if self.header(next)?.is_some_and(|header| header.is_like(like)) && self.follow(next, like, 2)? {
                 return Ok(Some(next));
             }
@@ -220,6 +225,13 @@ mod tests {
             assert_eq!(mended.pieces, [Piece::Range(0..from), Piece::Bytes(silent), Piece::Range(to..end)]);
             assert_eq!(mended.remarks.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_short_is_followed_by_the_next() {
+        let mut bytes = stream(20);
+        bytes.drain(3000..3041);
+        assert_eq!(mend(&mut Cursor::new(&bytes), 0).unwrap(), None);
     }
 
     #[test]

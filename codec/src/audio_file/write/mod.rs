@@ -108,7 +108,7 @@ impl AudioWriter {
         Ok(Self { file, format, remaining, encoder, tail, bytes: Vec::new() })
     }
 
-    /// Appends interleaved samples, full scale being ±1. Integers clip beyond it: see [`Limiter`](super::Limiter).
+    /// Appends interleaved samples, full scale being ±1. Integers clip beyond it.
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Limit`] for more samples than were announced.
