@@ -28,7 +28,7 @@ pub(super) struct Mended {
 /// is missing. Leaves `source` anywhere.
 pub(super) fn mend(source: &mut (impl Read + Seek + ?Sized), start: u64) -> io::Result<Option<Mended>> {
     let end = source.seek(SeekFrom::End(0))?;
-    let mut stream = Stream { source: BufReader::with_capacity(1 << 16, source), position: u64::MAX, end };
+    let mut stream = Stream { source: BufReader::with_capacity(1 << 16, source), position: None, end };
     let Some((mut position, first)) = stream.first(start)? else { return Ok(None) };
     let (mut frames, mut bytes, mut pieces, mut remarks) = (0u64, 0u64, Vec::new(), Vec::new());
     let mut whole_from = 0;
@@ -126,7 +126,8 @@ impl Header {
 
 struct Stream<S> {
     source: BufReader<S>,
-    position: u64,
+    /// Where the source stands, once it is known.
+    position: Option<u64>,
     end: u64,
 }
 
@@ -135,14 +136,14 @@ impl<S: Read + Seek> Stream<S> {
         if position.checked_add(4).is_none_or(|end| end > self.end) {
             return Ok(None);
         }
-        // A short step within the buffer costs nothing.
-        match i64::try_from(position.wrapping_sub(self.position)) {
-            Ok(step) if self.position <= position => self.source.seek_relative(step)?,
-            _ => _ = self.source.seek(SeekFrom::Start(position))?,
+        // A short step, forwards or back within the buffer, costs nothing.
+        match self.position {
+            Some(current) => self.source.seek_relative(position.wrapping_sub(current).cast_signed())?,
+            None => _ = self.source.seek(SeekFrom::Start(position))?,
         }
         let mut bytes = [0; 4];
         self.source.read_exact(&mut bytes)?;
-        self.position = position + 4;
+        self.position = Some(position + 4);
         Ok(Header::new(bytes))
     }
 
