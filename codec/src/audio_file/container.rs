@@ -14,7 +14,7 @@ use super::{flac, iff, kinds, matroska, mp3, mp4, ogg, trailer};
 use crate::{AudioFault, Error, Result};
 
 /// The most bytes at the beginning that tell what a file is.
-const HEAD: usize = 512;
+const HEAD: usize = 1024;
 
 const CUT_OFF: &str = "ends before its header says; truncated?";
 

@@ -5,7 +5,16 @@ use symphonia::core::codecs::audio::well_known as id;
 
 /// What a file is beyond doubt, by its first bytes, if nothing can read it.
 pub(super) fn certain_kind(head: &[u8]) -> Option<&'static str> {
-    let signatures: [(&[u8], &str); 24] = [
+    let form = head.get(8..12).unwrap_or_default();
+    if head.starts_with(b"RIFF") && form == b"AVI " {
+        return Some("an AVI video");
+    }
+    // Packets of 188 bytes, with or without a time of four bytes before each.
+    let packets = |first: usize| (0..3).all(|packet| head.get(first + packet * (188 + first)) == Some(&0x47));
+    if packets(0) || packets(4) {
+        return Some("an MPEG transport stream");
+    }
+    let signatures: [(&[u8], &str); 26] = [
         (b"wvpk", "WavPack"),
         (b"MAC ", "Monkey's Audio"),
         (b"MPCK", "Musepack"),
@@ -30,6 +39,8 @@ pub(super) fn certain_kind(head: &[u8]) -> Option<&'static str> {
         (b"\x89PNG", "a picture"),
         (b"\xff\xd8\xff\xe0", "a picture"),
         (b"FLV\x01", "a Flash video"),
+        (b"\0\0\x01\xba", "an MPEG program stream"),
+        (b"\0\0\x01\xb3", "an MPEG video"),
     ];
     signatures.into_iter().find(|(signature, _)| head.starts_with(signature)).map(|(_, name)| name)
 }
@@ -100,6 +111,13 @@ mod tests {
         assert_eq!((likely_kind(&speex), certain_kind(&speex)), (Some("Speex"), None));
         assert_eq!(likely_kind(&speex[..20]), None);
         assert_eq!(certain_kind(b"wvpk...."), Some("WavPack"));
+        // Audio in between the headers of a video would be decoded with gaps, if at all.
+        assert_eq!(certain_kind(b"RIFF\0\0\0\0AVI LIST"), Some("an AVI video"));
+        for (first, length) in [(0, 188), (4, 192)] {
+            let mut stream = vec![0; 600];
+            (0..3).for_each(|packet| stream[first + packet * length] = 0x47);
+            assert_eq!(certain_kind(&stream), Some("an MPEG transport stream"));
+        }
         assert!(likely_kind(&[0xff, 0xfb, 0x00, 0x64]).is_some_and(|name| name.contains("free format")));
         for known in [&[0xff, 0xfb, 0x90, 0x64][..], b"RIFF", b"fLaC", b"\xff\xf1\x50\x80", b""] {
             assert_eq!((likely_kind(known), certain_kind(known)), (None, None));

@@ -79,6 +79,9 @@ impl AudioTrack {
         if let Some(reason) = config.and_then(aac::undecodable) {
             return Err(fault(AudioFault::Unsupported, undecodable(&reason)));
         }
+        if parameters.codec == CODEC_ID_AAC && channels > 2 {
+            return Err(fault(AudioFault::Unsupported, undecodable(&format!("holds AAC of {channels} channels"))));
+        }
         // Replication doubles the rate, so there is none of it above.
         let replication = parameters.codec == CODEC_ID_AAC && parameters.sample_rate.is_none_or(|rate| rate <= 24_000);
         let replication = replication.then(Replication::default);
