@@ -35,6 +35,64 @@ pub(super) fn undecodable(config: &[u8]) -> Option<String> {
     announced.then(|| "holds HE-AAC".into())
 }
 
+/// Looks for spectral band replication in packets, where the settings don't announce it.
+///
+/// Its data is in a fill element at the end of a packet (ISO/IEC 14496-3, 4.4.2.1 and 4.4.2.8). What comes before can't be
+/// parsed without decoding it, but the end is clear: a mark of three ones, then zeros up to a whole byte. So all lengths
+/// that a fill element can have are tried from there. A packet without one looks as if it had one once in some sixty
+/// times; most packets of a stream do so only if they have one.
+#[derive(Debug, Default)]
+pub(super) struct Replication {
+    packets: u32,
+    hits: u32,
+}
+
+impl Replication {
+    /// Packets looked at.
+    const PACKETS: u32 = 16;
+    /// How many of them must have the data.
+    const ENOUGH: u32 = 12;
+
+    /// Takes the next packet; true once it is clear that there is such data.
+    pub(super) fn push(&mut self, packet: &[u8]) -> bool {
+        if self.packets < Self::PACKETS {
+            self.packets += 1;
+            self.hits += u32::from(has_replication(packet));
+        }
+        self.packets == Self::PACKETS && self.hits >= Self::ENOUGH
+    }
+}
+
+fn has_replication(packet: &[u8]) -> bool {
+    let Some(last) = packet.iter().rposition(|&byte| byte != 0) else { return false };
+    let end = 8 * last + 8 - packet[last].trailing_zeros() as usize;
+    let bits = |from: usize, count: usize| Bits { bytes: packet, position: from }.take(count);
+    if end < 3 || bits(end - 3, 3) != Some(7) {
+        return false;
+    }
+    let mut end = end - 3;
+    // The encoder may fill packets up behind it.
+    for _ in 0..3 {
+        // Identifier, number of bytes, and from 15 bytes on a second number.
+        let element = |bytes: usize| {
+            let head = if bytes < 15 { 7 } else { 15 };
+            let start = end.checked_sub(8 * bytes + head)?;
+            let number = (bytes < 15 && bits(start + 3, 4)? == bytes as u32)
+                || (bytes >= 15 && bits(start + 3, 4)? == 15 && bits(start + 7, 8)? == bytes as u32 - 14);
+            (bits(start, 3)? == 6 && number).then_some((start, bits(start + head, 4)?))
+        };
+        let elements: Vec<(usize, u32)> = (1..270).filter_map(element).collect();
+        if elements.iter().any(|(_, kind)| [13, 14].contains(kind)) {
+            return true;
+        }
+        match elements.iter().find(|(_, kind)| *kind < 2) {
+            Some(&(start, _)) => end = start,
+            None => return false,
+        }
+    }
+    false
+}
+
 fn name_of(object_type: u32) -> Option<&'static str> {
     Some(match object_type {
         2 => return None,
@@ -95,5 +153,43 @@ mod tests {
         }
         assert!(undecodable(&[0x12, 0x30]).unwrap().contains("6 channels"));
         assert!(undecodable(&[0x0a, 0x10]).unwrap().contains("main profile"));
+    }
+
+    /// A packet of pseudo-random bits, then elements as (bytes, kind), then the end.
+    fn packet(seed: u32, elements: &[(usize, u8)]) -> Vec<u8> {
+        let mut state = seed;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 20 & 1 == 1
+        };
+        let mut bits: Vec<bool> = (0..1000 + seed as usize % 8).map(|_| random()).collect();
+        let number = |value: usize, count: usize| (0..count).rev().map(move |bit| value >> bit & 1 == 1);
+        for &(bytes, kind) in elements {
+            bits.extend(number(6, 3).chain(number(bytes.min(15), 4)));
+            bits.extend(number(bytes.saturating_sub(14), if bytes < 15 { 0 } else { 8 }));
+            bits.extend(number(kind.into(), 4));
+            bits.extend((0..8 * bytes - 4).map(|_| random()));
+        }
+        bits.extend([true; 3]);
+        bits.resize(bits.len().next_multiple_of(8), false);
+        bits.chunks(8).map(|byte| byte.iter().fold(0, |value, &bit| value << 1 | u8::from(bit))).collect()
+    }
+
+    #[test]
+    fn replication_is_found_where_it_is_and_only_there() {
+        let found = |elements: &[(usize, u8)]| {
+            let mut replication = Replication::default();
+            (0..20).any(|seed| replication.push(&packet(seed, elements)))
+        };
+        for elements in [&[(5, 13)][..], &[(40, 13)], &[(269, 14)], &[(15, 13)], &[(30, 14), (3, 0)]] {
+            assert!(found(elements), "{elements:?}");
+        }
+        for elements in [&[][..], &[(5, 0)], &[(40, 1)], &[(20, 11)]] {
+            assert!(!found(elements), "{elements:?}");
+        }
+        assert!(!has_replication(&[]) && !has_replication(&[0; 9]) && !has_replication(&[0xff]));
+        // By chance in few packets.
+        let chance = (0..1000).filter(|&seed| has_replication(&packet(seed, &[]))).count();
+        assert!(chance < 60, "{chance} of 1000");
     }
 }

@@ -14,7 +14,7 @@ use super::{flac, iff, kinds, matroska, mp3, mp4, ogg, trailer};
 use crate::{AudioFault, Error, Result};
 
 /// The most bytes at the beginning that tell what a file is.
-const HEAD: usize = 512;
+const HEAD: usize = 1024;
 
 const CUT_OFF: &str = "ends before its header says; truncated?";
 
@@ -23,6 +23,8 @@ pub(super) struct Container {
     pub(super) source: Box<dyn MediaSource>,
     /// What the file is, if it is something that can't be decoded. Symphonia gets a chance all the same.
     pub(super) kind: Option<&'static str>,
+    /// The name that the file gives to its compression.
+    pub(super) compression: Option<String>,
     /// The codec, where Symphonia would take another.
     pub(super) codec: Option<AudioCodecId>,
     /// The part of the audio that is to be played.
@@ -44,6 +46,10 @@ impl Container {
     /// For files that hold what can't be decoded, with the reason; otherwise, damage is left to Symphonia to name.
     pub(super) fn open(name: &Path, mut source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
         let unsupported = |reason: &str| Error::audio(name, AudioFault::Unsupported, undecodable(reason));
+        let head = first_bytes(source.as_mut()).unwrap_or_default();
+        if let Some(kind) = kinds::certain_kind(&head) {
+            return Err(unsupported(&format!("is {kind}")));
+        }
         let mut found = Self::unknown();
         let mut pieces: Option<Vec<Piece>> = None;
         let mut damage = Vec::new();
@@ -71,13 +77,11 @@ impl Container {
                 return Err(Error::audio(name, AudioFault::Unsupported, reason));
             }
             let cut = trailer::end_without_tags(source.as_mut(), flac.start).map_err(Error::io(name))?;
-            pieces = Some(match flac.block_size {
-                Some(patch) => patched(vec![patch], cut),
-                None => vec![Piece::Range(0..cut)],
-            });
+            pieces = Some(patched(flac.patches, cut));
         }
         if let (None, Ok(Some(sizes))) = (&pieces, iff::find(source.as_mut(), lenient)) {
             found.remarks.extend(sizes.remark);
+            found.compression = sizes.compression;
             pieces = Some(patched(sizes.patches, end));
         }
         if let (None, Ok(Some(mp4))) = (&pieces, mp4::find(source.as_mut(), lenient)) {
@@ -114,7 +118,7 @@ impl Container {
         if let (None, Ok(padding)) = (&pieces, matroska::end_padding(source.as_mut())) {
             found.end_padding = padding;
         }
-        found.kind = first_bytes(source.as_mut()).and_then(|head| kinds::file_kind(&head));
+        found.kind = kinds::likely_kind(&head);
         source.seek(SeekFrom::Start(0)).map_err(Error::io(name))?;
         found.source = match pieces {
             Some(pieces) => Box::new(View::new(source, pieces)),
@@ -127,6 +131,7 @@ impl Container {
         Self {
             source: Box::new(std::io::Cursor::new(Vec::new())),
             kind: None,
+            compression: None,
             codec: None,
             edit: None,
             length: Length::Declared,

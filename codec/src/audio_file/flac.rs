@@ -5,6 +5,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// The smallest block that the format allows (but for the last).
 const MIN_BLOCK: u16 = 16;
+/// The most metadata blocks looked at.
+const MAX_BLOCKS: usize = 1000;
+/// Kinds of metadata blocks.
+const PADDING: u8 = 1;
+const CUE_SHEET: u8 = 5;
+const PICTURE: u8 = 6;
 
 /// What the header says.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,8 +19,9 @@ pub(super) struct Flac {
     pub(super) start: u64,
     /// Bits of a sample.
     pub(super) bits: u32,
-    /// Position and bytes of a smallest block size that makes sense, where the header's does not.
-    pub(super) block_size: Option<(u64, Vec<u8>)>,
+    /// Positions, in order, and bytes that Symphonia understands: a smallest block size that makes sense, where the
+    /// header's does not, and padding in place of cue sheets and pictures, which it is strict about and nobody here needs.
+    pub(super) patches: Vec<(u64, Vec<u8>)>,
 }
 
 /// Reads the header; nothing if `source` is no FLAC file. Leaves `source` anywhere.
@@ -27,9 +34,28 @@ pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Optio
     }
     let (least, most) = (u16::from_be_bytes([head[8], head[9]]), u16::from_be_bytes([head[10], head[11]]));
     let bits = (u32::from(head[20] & 1) << 4 | u32::from(head[21] >> 4)) + 1;
-    // Some writers leave the smallest size out, or count the last block, which may be of any size.
-    let mended = (least < MIN_BLOCK && most >= MIN_BLOCK).then(|| (start + 8, most.to_be_bytes().to_vec()));
-    Ok(Some(Flac { start, bits, block_size: mended }))
+    let mut patches = Vec::new();
+    if least < MIN_BLOCK && most >= MIN_BLOCK {
+        // Some writers leave the smallest size out, or count the last block, which may be of any size.
+        patches.push((start + 8, most.to_be_bytes().to_vec()));
+    }
+    let mut position = start + 4;
+    for _ in 0..MAX_BLOCKS {
+        let mut block = [0; 4];
+        source.seek(SeekFrom::Start(position))?;
+        if source.read_exact(&mut block).is_err() {
+            break; // Symphonia will say so
+        }
+        let (last, kind) = (block[0] & 0x80, block[0] & 0x7f);
+        if [CUE_SHEET, PICTURE].contains(&kind) {
+            patches.push((position, vec![last | PADDING]));
+        }
+        position += 4 + u64::from(u32::from_be_bytes([0, block[1], block[2], block[3]]));
+        if last != 0 {
+            break;
+        }
+    }
+    Ok(Some(Flac { start, bits, patches }))
 }
 
 #[cfg(test)]
@@ -48,12 +74,21 @@ mod tests {
     fn bits_and_block_sizes_are_read() {
         for bits in [8, 16, 24, 32] {
             let found = find(&mut Cursor::new(header(4096, 4096, bits))).unwrap().unwrap();
-            assert_eq!(found, Flac { start: 0, bits: bits as u32, block_size: None });
+            assert_eq!(found, Flac { start: 0, bits: bits as u32, patches: vec![] });
         }
         let tagged = [&b"ID3\x03\0\0\0\0\0\x02xx"[..], &header(0, 4096, 16)].concat();
         let found = find(&mut Cursor::new(tagged)).unwrap().unwrap();
-        assert_eq!((found.start, found.block_size), (12, Some((20, vec![16, 0]))));
+        assert_eq!((found.start, found.patches), (12, vec![(20, vec![16, 0])]));
         assert_eq!(find(&mut Cursor::new(header(0, 4096, 16)[1..].to_vec())).unwrap(), None);
         assert_eq!(find(&mut Cursor::new(b"fLaC")).unwrap(), None);
+    }
+
+    #[test]
+    fn pictures_and_cue_sheets_become_padding() {
+        let mut file = header(4096, 4096, 16);
+        file[4] = 0;
+        file.extend([6, 0, 0, 2, 9, 9, 4, 0, 0, 1, 9, 0x85, 0, 0, 3, 9, 9, 9, 0xff, 0xf8]);
+        let found = find(&mut Cursor::new(file)).unwrap().unwrap();
+        assert_eq!(found.patches, [(42, vec![1]), (53, vec![0x81])]);
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Sizes {
     pub(super) patches: Vec<(u64, Vec<u8>)>,
     /// What was wrong with them.
     pub(super) remark: Option<String>,
+    /// What the audio is compressed by, in AIFF-C.
+    pub(super) compression: Option<String>,
 }
 
 /// Looks for the size of the audio data. Where it is −1, or, if `lenient`, beyond the end of the file, it is what is
@@ -46,6 +48,13 @@ pub(super) fn find(source: &mut (impl Read + Seek + ?Sized), lenient: bool) -> i
         source.seek(SeekFrom::Start(position))?;
         source.read_exact(&mut head)?;
         let size = head[4..].iter().fold(0, |size, &byte| size << 8 | u64::from(byte));
+        if head.starts_with(b"COMM") && first == 12 && size >= 22 && body + 22 <= end {
+            // After channels, frames, bits and the sample rate.
+            let mut name = [0; 4];
+            source.seek(SeekFrom::Start(body + 18))?;
+            source.read_exact(&mut name)?;
+            sizes.compression = Some(String::from_utf8_lossy(&name).trim_end().to_owned());
+        }
         let missing = width == 8 && size == u64::MAX;
         if head.starts_with(data) && (missing || lenient && size > end - body) {
             let bytes = |value: u64| value.to_be_bytes()[8 - width as usize..].to_vec();
@@ -86,6 +95,13 @@ mod tests {
         for other in [&b""[..], b"caf", b"RIFF\0\0\0\0WAVEfmt "] {
             assert_eq!(find(&mut Cursor::new(other), true).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn the_compression_of_aiff_c_is_named() {
+        let file = [&b"FORM\0\0\0\x2eAIFCCOMM\0\0\0\x18"[..], &[0; 18], b"ima4\0\0", b"SSND\0\0\0\x04abcd"].concat();
+        let found = find(&mut Cursor::new(&file), false).unwrap().unwrap();
+        assert_eq!(found.compression.as_deref(), Some("ima4"));
     }
 
     #[test]

@@ -3,13 +3,18 @@
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as id;
 
-/// What a file is that no reader knows, by its first bytes.
-pub(super) fn file_kind(head: &[u8]) -> Option<&'static str> {
-    let begins = |signature: &[u8]| head.starts_with(signature);
-    if begins(b"OggS") {
-        return ogg_kind(head);
+/// What a file is beyond doubt, by its first bytes, if nothing can read it.
+pub(super) fn certain_kind(head: &[u8]) -> Option<&'static str> {
+    let form = head.get(8..12).unwrap_or_default();
+    if head.starts_with(b"RIFF") && form == b"AVI " {
+        return Some("an AVI video");
     }
-    let signatures: [(&[u8], &str); 25] = [
+    // Packets of 188 bytes, with or without a time of four bytes before each.
+    let packets = |first: usize| (0..3).all(|packet| head.get(first + packet * (188 + first)) == Some(&0x47));
+    if packets(0) || packets(4) {
+        return Some("an MPEG transport stream");
+    }
+    let signatures: [(&[u8], &str); 26] = [
         (b"wvpk", "WavPack"),
         (b"MAC ", "Monkey's Audio"),
         (b"MPCK", "Musepack"),
@@ -24,7 +29,6 @@ pub(super) fn file_kind(head: &[u8]) -> Option<&'static str> {
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media Audio"),
         (b".RMF", "RealAudio"),
         (b".ra\xfd", "RealAudio"),
-        (b"\x0b\x77", "AC-3"),
         (b"\x7f\xfe\x80\x01", "DTS"),
         (b"MThd", "a MIDI file: notes, not sound"),
         (b"#EXTM3U", "a playlist"),
@@ -33,11 +37,22 @@ pub(super) fn file_kind(head: &[u8]) -> Option<&'static str> {
         (b"PK\x03\x04", "a ZIP archive"),
         (b"%PDF", "a PDF document"),
         (b"\x89PNG", "a picture"),
-        (b"\xff\xd8\xff", "a picture"),
+        (b"\xff\xd8\xff\xe0", "a picture"),
         (b"FLV\x01", "a Flash video"),
+        (b"\0\0\x01\xba", "an MPEG program stream"),
+        (b"\0\0\x01\xb3", "an MPEG video"),
     ];
-    let found = signatures.into_iter().find(|(signature, _)| begins(signature)).map(|(_, name)| name);
-    found.or_else(|| is_latm(head).then_some("AAC in a LATM stream")).or_else(|| free_format(head))
+    signatures.into_iter().find(|(signature, _)| head.starts_with(signature)).map(|(_, name)| name)
+}
+
+/// What a file may be that no reader knows after all, by its first bytes.
+pub(super) fn likely_kind(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [b'O', b'g', b'g', b'S', ..] => ogg_kind(head),
+        [0x0b, 0x77, ..] => Some("AC-3"),
+        [0x56, second, ..] if second >> 5 == 0b111 => Some("AAC in a LATM stream"),
+        _ => free_format(head),
+    }
 }
 
 /// What the first packet of an Ogg file belongs to.
@@ -56,10 +71,6 @@ fn ogg_kind(head: &[u8]) -> Option<&'static str> {
         (b"fishead\0", "an Ogg file with an index"),
     ];
     signatures.into_iter().find(|(signature, _)| packet.starts_with(signature)).map(|(_, name)| name)
-}
-
-fn is_latm(head: &[u8]) -> bool {
-    matches!(head, [0x56, second, ..] if second >> 5 == 0b111)
 }
 
 /// A frame of MPEG audio whose header does not say the bit rate.
@@ -97,11 +108,19 @@ mod tests {
     #[test]
     fn files_are_named_by_their_first_bytes() {
         let speex = [&b"OggS\0\x02"[..], &[0; 20], &[1, 80], b"Speex   1.2"].concat();
-        assert_eq!(file_kind(&speex), Some("Speex"));
-        assert_eq!(file_kind(&speex[..20]), None);
-        assert_eq!(file_kind(b"wvpk...."), Some("WavPack"));
-        assert!(file_kind(&[0xff, 0xfb, 0x00, 0x64]).is_some_and(|name| name.contains("free format")));
-        assert_eq!(file_kind(&[0xff, 0xfb, 0x90, 0x64]), None);
-        assert_eq!((file_kind(b"RIFF"), file_kind(b"")), (None, None));
+        assert_eq!((likely_kind(&speex), certain_kind(&speex)), (Some("Speex"), None));
+        assert_eq!(likely_kind(&speex[..20]), None);
+        assert_eq!(certain_kind(b"wvpk...."), Some("WavPack"));
+        // Audio in between the headers of a video would be decoded with gaps, if at all.
+        assert_eq!(certain_kind(b"RIFF\0\0\0\0AVI LIST"), Some("an AVI video"));
+        for (first, length) in [(0, 188), (4, 192)] {
+            let mut stream = vec![0; 600];
+            (0..3).for_each(|packet| stream[first + packet * length] = 0x47);
+            assert_eq!(certain_kind(&stream), Some("an MPEG transport stream"));
+        }
+        assert!(likely_kind(&[0xff, 0xfb, 0x00, 0x64]).is_some_and(|name| name.contains("free format")));
+        for known in [&[0xff, 0xfb, 0x90, 0x64][..], b"RIFF", b"fLaC", b"\xff\xf1\x50\x80", b""] {
+            assert_eq!((likely_kind(known), certain_kind(known)), (None, None));
+        }
     }
 }

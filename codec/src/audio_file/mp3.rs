@@ -28,7 +28,7 @@ pub(super) struct Mended {
 /// is missing. Leaves `source` anywhere.
 pub(super) fn mend(source: &mut (impl Read + Seek + ?Sized), start: u64) -> io::Result<Option<Mended>> {
     let end = source.seek(SeekFrom::End(0))?;
-    let mut stream = Stream { source: BufReader::with_capacity(1 << 16, source), position: u64::MAX, end };
+    let mut stream = Stream { source: BufReader::with_capacity(1 << 16, source), position: None, end };
     let Some((mut position, first)) = stream.first(start)? else { return Ok(None) };
     let (mut frames, mut bytes, mut pieces, mut remarks) = (0u64, 0u64, Vec::new(), Vec::new());
     let mut whole_from = 0;
@@ -39,7 +39,12 @@ pub(super) fn mend(source: &mut (impl Read + Seek + ?Sized), start: u64) -> io::
         if position >= end || stream.header(position)?.is_some_and(|next| next.is_like(first)) {
             continue;
         }
-        let Some(next) = stream.next_after(position, first)? else { break };
+        // A frame may also be too short; then the next one begins within it, and none is missing.
+        let Some(next) = stream.next_after(position - header.length() + 4, first)? else { break };
+        if next < position {
+            position = next;
+            continue;
+        }
         let lost = ((next - position) * frames + bytes / 2) / bytes;
         if lost > 0 {
             let silent = header.silent();
@@ -121,7 +126,8 @@ impl Header {
 
 struct Stream<S> {
     source: BufReader<S>,
-    position: u64,
+    /// Where the source stands, once it is known.
+    position: Option<u64>,
     end: u64,
 }
 
@@ -130,14 +136,14 @@ impl<S: Read + Seek> Stream<S> {
         if position.checked_add(4).is_none_or(|end| end > self.end) {
             return Ok(None);
         }
-        // A short step within the buffer costs nothing.
-        match i64::try_from(position.wrapping_sub(self.position)) {
-            Ok(step) if self.position <= position => self.source.seek_relative(step)?,
-            _ => _ = self.source.seek(SeekFrom::Start(position))?,
+        // A short step, forwards or back within the buffer, costs nothing.
+        match self.position {
+            Some(current) => self.source.seek_relative(position.wrapping_sub(current).cast_signed())?,
+            None => _ = self.source.seek(SeekFrom::Start(position))?,
         }
         let mut bytes = [0; 4];
         self.source.read_exact(&mut bytes)?;
-        self.position = position + 4;
+        self.position = Some(position + 4);
         Ok(Header::new(bytes))
     }
 
@@ -166,9 +172,9 @@ impl<S: Read + Seek> Stream<S> {
         Ok(None)
     }
 
-    /// Where two frames follow each other again.
+    /// Where two frames follow each other again, from `position` on.
     fn next_after(&mut self, position: u64, like: Header) -> io::Result<Option<u64>> {
-        for next in position + 1..(position + MAX_GAP).min(self.end) {
+        for next in position..(position + MAX_GAP).min(self.end) {
             if self.header(next)?.is_some_and(|header| header.is_like(like)) && self.follow(next, like, 2)? {
                 return Ok(Some(next));
             }
@@ -220,6 +226,13 @@ mod tests {
             assert_eq!(mended.pieces, [Piece::Range(0..from), Piece::Bytes(silent), Piece::Range(to..end)]);
             assert_eq!(mended.remarks.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_short_is_followed_by_the_next() {
+        let mut bytes = stream(20);
+        bytes.drain(3000..3041);
+        assert_eq!(mend(&mut Cursor::new(&bytes), 0).unwrap(), None);
     }
 
     #[test]

@@ -230,7 +230,8 @@ fn sample_entry<S: Read + Seek + ?Sized>(walk: &mut Walk<'_, S>, table: Range<u6
         }
         _ => {}
     }
-    if found.codec.is_some() && version < 2 && channels > 2 {
+    let plain = found.codec.is_some() || [b"twos", b"sowt", b"raw "].contains(&&kind);
+    if plain && version < 2 && channels > 2 {
         found.unsupported = Some(format!("holds plain samples of {channels} channels in QuickTime or MP4"));
     }
     if found.unsupported.is_none() {
@@ -402,8 +403,10 @@ mod tests {
                 (big_endian, big_endian, little_endian)
             );
         }
-        let surround = find(&mut Cursor::new(described(b"in24", 1, 6, 16, &[])), false).unwrap().unwrap();
-        assert!(surround.unsupported.unwrap().contains("6 channels"));
+        for kind in [b"in24", b"sowt"] {
+            let surround = find(&mut Cursor::new(described(kind, 1, 6, 16, &[])), false).unwrap().unwrap();
+            assert!(surround.unsupported.unwrap().contains("6 channels"));
+        }
         let eight = find(&mut Cursor::new(described(b"twos", 0, 2, 8, &[])), false).unwrap().unwrap();
         assert!(eight.unsupported.unwrap().contains("8-bit"));
     }

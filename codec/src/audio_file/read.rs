@@ -225,8 +225,10 @@ impl AudioReader {
                     Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                         return self.end_in_midstream().map(|()| None);
                     }
-                    Err(Symphonia::IoError(error)) => return Err(Error::io(&self.name)(error)),
-                    Err(error @ Symphonia::DecodeError(_)) if self.lenient => {
+                    Err(Symphonia::IoError(error)) if error.raw_os_error().is_some() => {
+                        return Err(Error::io(&self.name)(error));
+                    }
+                    Err(error @ (Symphonia::DecodeError(_) | Symphonia::IoError(_))) if self.lenient => {
                         self.remark(0, &error.to_string());
                         break;
                     }
@@ -244,6 +246,11 @@ impl AudioReader {
             let reason =
                 "goes on after the end that its header declares; MP3 files joined into one must be split first";
             return Err(self.fault(AudioFault::Unsupported, reason.into()));
+        }
+        if let Some(replication) = &mut self.track.replication
+            && replication.push(&packet.data)
+        {
+            return Err(self.fault(AudioFault::Unsupported, undecodable("holds HE-AAC")));
         }
         let (start, duration) = (packet.pts.get(), packet.dur.get());
         let expected =

@@ -39,7 +39,12 @@ pub(super) fn collect(format: &mut dyn FormatReader, chunks: &[([u8; 4], Vec<u8>
     revisions.sort_by_key(|revision| revision.info.metadata == METADATA_ID_ID3V1);
 
     let mut tags: Vec<Tag> = Vec::new();
-    let sets = revisions.iter().map(|revision| known_tags(revision).collect());
+    let sets = revisions.iter().map(|revision| {
+        let set: Vec<Tag> = known_tags(revision).collect();
+        // The first genre, Blues, is also what an ID3v1 tag of zeros says.
+        let nothing = revision.info.metadata == METADATA_ID_ID3V1 && set.iter().all(|tag| tag.key == "genre");
+        if nothing { Vec::new() } else { set }
+    });
     for set in sets.chain(chunk_tags(chunks)) {
         add(set, &mut tags);
     }

@@ -16,6 +16,7 @@ use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, Tra
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
+use super::aac::Replication;
 use super::container::{Container, undecodable};
 use super::downmix::usual_layout;
 use super::remark::Remark;
@@ -43,6 +44,8 @@ pub(super) struct AudioTrack {
     pub(super) declared_frames: Option<u64>,
     /// Frames at the end of the last packet that are padding.
     pub(super) end_padding: u64,
+    /// Where AAC may be more than the decoder knows.
+    pub(super) replication: Option<Replication>,
     pub(super) tags: Vec<Tag>,
     pub(super) remarks: Vec<Remark>,
 }
@@ -54,7 +57,13 @@ impl AudioTrack {
         let stream = MediaSourceStream::new(container.source, Default::default());
         let mut format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| probe_error(name, error, container.kind))?;
+            .map_err(|error| match (&error, &container.compression) {
+                (Symphonia::Unsupported("aifc: compression type not supported"), Some(compression)) => {
+                    let what = format!("holds {compression} in AIFF-C");
+                    fault(AudioFault::Unsupported, undecodable(&what))
+                }
+                _ => probe_error(name, error, container.kind),
+            })?;
         let tags = tags::collect(format.as_mut(), &container.tags);
         let no_audio = || fault(AudioFault::Empty, "the file holds no audio track".into());
         let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
@@ -70,6 +79,12 @@ impl AudioTrack {
         if let Some(reason) = config.and_then(aac::undecodable) {
             return Err(fault(AudioFault::Unsupported, undecodable(&reason)));
         }
+        if parameters.codec == CODEC_ID_AAC && channels > 2 {
+            return Err(fault(AudioFault::Unsupported, undecodable(&format!("holds AAC of {channels} channels"))));
+        }
+        // Replication doubles the rate, so there is none of it above.
+        let replication = parameters.codec == CODEC_ID_AAC && parameters.sample_rate.is_none_or(|rate| rate <= 24_000);
+        let replication = replication.then(Replication::default);
         let kind = format.format_info().format;
         let mut declared = match container.length {
             Length::Declared => declared_frames(track, &parameters, kind),
@@ -92,6 +107,9 @@ impl AudioTrack {
                 error => probe_error(name, error, container.kind),
             })?;
         let mut played = edit.map(|edit| edit.range_of(declared));
+        if kind == FORMAT_ID_ISOMP4 && played.is_none() {
+            played = declared.map(|frames| 0..frames); // the last packet may be declared shorter than it is
+        }
         if let Length::Padded(frames) = container.length {
             played = Some(0..frames);
         }
@@ -119,6 +137,7 @@ impl AudioTrack {
             played,
             declared_frames,
             end_padding,
+            replication,
             tags,
             remarks: container.remarks.into_iter().map(Remark::on_file).collect(),
         })
@@ -160,8 +179,12 @@ fn declared_frames(track: &Track, parameters: &AudioCodecParameters, format: For
 fn probe_error(name: &Path, error: Symphonia, kind: Option<&str>) -> Error {
     let fault = |fault, reason: String| Error::audio(name, fault, reason);
     match error {
-        Symphonia::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => Error::io(name)(error),
+        // An error of the operating system, not of a decoder that reads bytes in memory.
+        Symphonia::IoError(error) if error.raw_os_error().is_some() => Error::io(name)(error),
         _ if kind.is_some() => fault(AudioFault::Unsupported, undecodable(&format!("is {}", kind.unwrap_or_default()))),
+        Symphonia::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => {
+            fault(AudioFault::Damaged, format!("damaged header ({error})"))
+        }
         Symphonia::IoError(_) => fault(AudioFault::Truncated, "ends before its header does; truncated?".into()),
         Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => fault(
             AudioFault::Unsupported,
