@@ -29,7 +29,17 @@ impl Processes for Counted {
         let length = message.len();
         let messages = self.0.exchange(message)?;
         let all: usize = messages.iter().map(Vec::len).sum();
-        self.1.set((sent + length, received + all - length));
+        self.1.set((sent + length * (self.count() - 1), received + all - length));
+        Ok(messages)
+    }
+
+    fn distribute(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let own = messages.get(self.rank()).map_or(0, Vec::len);
+        let sent: usize = messages.iter().map(Vec::len).sum();
+        let messages = self.0.distribute(messages)?;
+        let received: usize = messages.iter().map(Vec::len).sum();
+        let before = self.1.get();
+        self.1.set((before.0 + sent - own, before.1 + received - own));
         Ok(messages)
     }
 }

@@ -38,6 +38,7 @@ mod prior;
 mod processes;
 mod protobuf;
 mod rate;
+mod reduction;
 mod report;
 mod run_folder;
 mod schedule;

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use mpi::Threading;
-use mpi::collective::CommunicatorCollectives;
-use mpi::datatype::PartitionMut;
+use mpi::collective::{CommunicatorCollectives, SystemOperation};
+use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
 use mpi::topology::{Communicator, SimpleCommunicator};
 
@@ -38,6 +38,23 @@ impl Mpi {
     }
 }
 
+impl Drop for Mpi {
+    /// The others would wait for a process that panicked.
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.count() > 1 {
+            self.world.abort(1);
+        }
+    }
+}
+
+/// A buffer of zeros that has a place in memory even if it is empty: the address of an empty slice, 1, is a message to Open
+/// MPI (`MPI_IN_PLACE`).
+fn placed(length: usize) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(length.max(1));
+    buffer.resize(length, 0);
+    buffer
+}
+
 impl Processes for Mpi {
     fn rank(&self) -> usize {
         usize::try_from(self.world.rank()).unwrap_or(0)
@@ -57,11 +74,12 @@ impl Processes for Mpi {
             let counts: Vec<i32> = lengths.iter().map(|&length| size(length) as i32).collect();
             let places: Vec<i32> =
                 counts.iter().scan(0, |end, &count| Some(std::mem::replace(end, *end + count))).collect();
-            let mut round = vec![0u8; counts.iter().map(|&count| count as usize).sum()];
+            let mut round = placed(counts.iter().map(|&count| count as usize).sum());
             let from = (start as usize).min(message.len());
-            let own = &message[from..from + size(message.len() as u64)];
+            let mut own = placed(0);
+            own.extend_from_slice(&message[from..from + size(message.len() as u64)]);
             let mut partition = PartitionMut::new(&mut round[..], &counts[..], &places[..]);
-            self.world.all_gather_varcount_into(own, &mut partition);
+            self.world.all_gather_varcount_into(&own[..], &mut partition);
             let mut rest = &round[..];
             for (message, &count) in messages.iter_mut().zip(&counts) {
                 let (part, others) = rest.split_at(count as usize);
@@ -70,5 +88,51 @@ impl Processes for Mpi {
             }
         }
         Ok(messages)
+    }
+
+    fn fail(&self, error: &anyhow::Error) {
+        if self.count() > 1 {
+            eprintln!("process {}: {error:#}", self.rank());
+            self.world.abort(1);
+        }
+    }
+
+    fn distribute(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let count = self.count();
+        ensure!(messages.len() == count, "{} messages for {count} processes", messages.len());
+        let lengths: Vec<u64> = messages.iter().map(|message| message.len() as u64).collect();
+        let mut incoming = vec![0u64; count];
+        self.world.all_to_all_into(&lengths[..], &mut incoming[..]);
+        let mut longest = lengths.iter().copied().max().unwrap_or(0);
+        // All processes need the same number of rounds.
+        let own = longest;
+        self.world.all_reduce_into(&own, &mut longest, SystemOperation::max());
+        let round = (ROUND / count).max(1) as u64;
+        let mut received: Vec<Vec<u8>> = vec![Vec::new(); count];
+        for start in (0..longest).step_by(round as usize) {
+            let size = |length: &u64| length.saturating_sub(start).min(round) as i32;
+            let places = |counts: &[i32]| -> Vec<i32> {
+                counts.iter().scan(0, |end, &count| Some(std::mem::replace(end, *end + count))).collect()
+            };
+            let (out, back): (Vec<i32>, Vec<i32>) =
+                (lengths.iter().map(size).collect(), incoming.iter().map(size).collect());
+            let mut sent = placed(0);
+            for (message, &size) in messages.iter().zip(&out) {
+                let from = (start as usize).min(message.len());
+                sent.extend_from_slice(&message[from..from + size as usize]);
+            }
+            let mut buffer = placed(back.iter().map(|&size| size as usize).sum());
+            let (out_places, back_places) = (places(&out), places(&back));
+            let from = Partition::new(&sent[..], &out[..], &out_places[..]);
+            let mut to = PartitionMut::new(&mut buffer[..], &back[..], &back_places[..]);
+            self.world.all_to_all_varcount_into(&from, &mut to);
+            let mut rest = &buffer[..];
+            for (message, &size) in received.iter_mut().zip(&back) {
+                let (part, others) = rest.split_at(size as usize);
+                message.extend_from_slice(part);
+                rest = others;
+            }
+        }
+        Ok(received)
     }
 }

@@ -17,6 +17,18 @@ pub trait Processes {
     /// If the exchange fails.
     fn exchange(&self, message: Vec<u8>) -> Result<Vec<Vec<u8>>>;
 
+    /// Sends a message to each process, by rank; the messages from all to this one, in the order of their ranks.
+    ///
+    /// # Errors
+    /// If the exchange fails.
+    fn distribute(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>>;
+
+    /// Ends the other processes, which would wait for this one, as it can't go on. With several processes this may end the
+    /// program, after it has shown the error.
+    fn fail(&self, error: &anyhow::Error) {
+        let _ = error;
+    }
+
     /// Process 0's answer to a question that all must answer alike.
     ///
     /// # Errors
@@ -26,9 +38,9 @@ pub trait Processes {
         Ok(answers.first().and_then(|first| first.first()) == Some(&1))
     }
 
-    /// The part of `count` items in a row that this process computes.
-    fn share(&self, count: usize) -> std::ops::Range<usize> {
-        let (rank, processes) = (self.rank(), self.count().max(1));
+    /// The part of `count` items in a row that process `rank` computes.
+    fn share_of(&self, rank: usize, count: usize) -> std::ops::Range<usize> {
+        let processes = self.count().max(1);
         count * rank / processes..count * (rank + 1) / processes
     }
 }
@@ -49,25 +61,33 @@ impl Processes for Alone {
     fn exchange(&self, message: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         Ok(vec![message])
     }
+
+    fn distribute(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        Ok(messages)
+    }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// A process that only knows its place.
-    struct Place(usize, usize);
+    /// A number of processes, none of which answers.
+    struct Processors(usize);
 
-    impl Processes for Place {
+    impl Processes for Processors {
         fn rank(&self) -> usize {
-            self.0
+            0
         }
 
         fn count(&self) -> usize {
-            self.1
+            self.0
         }
 
         fn exchange(&self, _: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+            anyhow::bail!("nobody answers")
+        }
+
+        fn distribute(&self, _: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
             anyhow::bail!("nobody answers")
         }
     }
@@ -75,8 +95,8 @@ pub(crate) mod tests {
     #[test]
     fn shares_cover_everything_once_and_in_order() {
         for (count, processes) in [(4, 1), (4, 2), (4, 3), (7, 5), (2, 4)] {
-            let all: Vec<usize> = (0..processes).flat_map(|rank| Place(rank, processes).share(count)).collect();
-            assert_eq!(all, (0..count).collect::<Vec<_>>());
+            let shares = (0..processes).flat_map(|rank| Processors(processes).share_of(rank, count));
+            assert_eq!(shares.collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
         }
         assert!(Alone.agree(true).unwrap() && !Alone.agree(false).unwrap());
     }

@@ -1,11 +1,8 @@
-//! The result of one shard of a batch, and its form as bytes for other processes (all numbers little-endian).
-
-use std::collections::BTreeMap;
+//! The figures of one shard of a batch, and their form as bytes for other processes (all numbers little-endian).
 
 use anyhow::{Context, Result};
 
 use crate::bottleneck::Statistics;
-use crate::optimiser::Gradients;
 
 /// Means over the crops of a shard, a batch or some steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -28,11 +25,10 @@ impl StepReport {
     }
 }
 
-/// Gradients and figures of one shard.
+/// What a shard brings to a step besides its gradients.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Shard {
     pub(crate) report: StepReport,
-    pub(crate) gradients: Gradients,
     pub(crate) statistics: Vec<Statistics>,
     /// Quality of each crop.
     pub(crate) qualities: Vec<f32>,
@@ -46,12 +42,6 @@ impl Shard {
         let StepReport { loss, distortion_db, events_per_frame, bits_per_frame, gradient_norm } = self.report;
         for value in [loss, distortion_db, events_per_frame, bits_per_frame, gradient_norm] {
             out.extend(value.to_le_bytes());
-        }
-        write_count(out, self.gradients.len());
-        for (name, gradient) in &self.gradients {
-            write_count(out, name.len());
-            out.extend(name.as_bytes());
-            write_floats(out, gradient);
         }
         write_count(out, self.statistics.len());
         self.statistics.iter().flat_map(Statistics::parts).for_each(|part| write_floats(out, part));
@@ -73,12 +63,6 @@ impl Shard {
             bits_per_frame: value()?,
             gradient_norm: value()?,
         };
-        let mut gradients = BTreeMap::new();
-        for _ in 0..read_count(message)? {
-            let length = read_count(message)?;
-            let name = String::from_utf8(split(message, length)?.to_vec()).context(BROKEN)?;
-            gradients.insert(name, read_floats(message)?);
-        }
         let mut statistics = Vec::new();
         for _ in 0..read_count(message)? {
             let parts = [read_floats(message)?, read_floats(message)?, read_floats(message)?];
@@ -89,7 +73,7 @@ impl Shard {
         for _ in 0..read_count(message)? {
             bits_per_frame.push(f64::from_le_bytes(take(message)?));
         }
-        Ok(Self { report, gradients, statistics, qualities, bits_per_frame })
+        Ok(Self { report, statistics, qualities, bits_per_frame })
     }
 }
 
@@ -131,7 +115,6 @@ mod tests {
     fn shards_survive_the_way_and_cut_messages_are_refused() {
         let shard = |loss| Shard {
             report: StepReport { loss, bits_per_frame: 0.1, ..StepReport::default() },
-            gradients: BTreeMap::from([("a".to_owned(), vec![1.5, -0.0]), ("b.weight".to_owned(), vec![])]),
             statistics: vec![Statistics::from_parts([vec![1.0], vec![2.0, f32::MIN_POSITIVE], vec![]])],
             qualities: vec![0.25],
             bits_per_frame: vec![1.0 / 3.0],

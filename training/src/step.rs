@@ -1,6 +1,6 @@
 //! One step of training: crops, loss and gradients of each shard side by side, then the optimiser.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use candle_core::Tensor;
 use rayon::prelude::*;
 use spiccato::network::{LOG_TIME_CONSTANTS, Network, initial_log_time_constants, quality_features};
@@ -12,6 +12,7 @@ use crate::loss::{AutoEncoder, Conditions, loss};
 use crate::optimiser::{Gradients, Optimiser, StepSettings};
 use crate::prior::{self, Prior};
 use crate::processes::Processes;
+use crate::reduction::{self, Layout};
 use crate::shard::{Shard, StepReport};
 use crate::variables::{Initialiser, Variables, Weights, builder};
 use crate::{rate, schedule};
@@ -58,25 +59,24 @@ pub(crate) fn train_step(
     processes: &dyn Processes,
 ) -> Result<StepReport> {
     let shard_size = config.batch / config.shards;
-    let own: Vec<Shard> = processes
-        .share(config.shards)
+    let (gradients, own): (Vec<Gradients>, Vec<Shard>) = processes
+        .share_of(processes.rank(), config.shards)
         .into_par_iter()
         .map(|shard| differentiate(config, pools, variables, step, shard * shard_size..(shard + 1) * shard_size))
-        .collect::<Result<_>>()?;
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let mean = reduction::mean(gradients, &layout(config, step, variables), config.shards, processes)?;
     let shards = if processes.count() > 1 { exchange(&own, processes)? } else { own };
-    let scale = 1.0 / config.shards as f64;
     let mut report = StepReport::default();
-    shards.iter().for_each(|shard| report.add(&shard.report, scale));
-    let mut gradients = Vec::with_capacity(shards.len());
+    shards.iter().for_each(|shard| report.add(&shard.report, 1.0 / config.shards as f64));
     let mut statistics = Vec::with_capacity(shards.len());
     let (mut qualities, mut bits_per_frame) = (Vec::new(), Vec::new());
     for shard in shards {
-        gradients.push(shard.gradients);
         statistics.push(shard.statistics);
         qualities.extend(shard.qualities);
         bits_per_frame.extend(shard.bits_per_frame);
     }
-    let mean = mean_gradients(gradients, scale as f32)?;
     let settings = StepSettings {
         step,
         learning_rate: schedule::learning_rate(config, step),
@@ -92,7 +92,7 @@ pub(crate) fn train_step(
     Ok(report)
 }
 
-/// The shards of all processes in the order of the batch.
+/// The figures of the shards of all processes, in the order of the batch.
 fn exchange(own: &[Shard], processes: &dyn Processes) -> Result<Vec<Shard>> {
     let mut message = Vec::new();
     own.iter().for_each(|shard| shard.write(&mut message));
@@ -106,21 +106,15 @@ fn exchange(own: &[Shard], processes: &dyn Processes) -> Result<Vec<Shard>> {
     Ok(shards)
 }
 
-/// Mean over the shards, in their order.
-fn mean_gradients(mut shards: Vec<Gradients>, scale: f32) -> Result<Gradients> {
-    if shards.is_empty() {
-        return Ok(Gradients::new());
-    }
-    let mut sum = shards.remove(0);
-    sum.par_iter_mut().try_for_each(|(name, total)| -> Result<()> {
-        total.iter_mut().for_each(|t| *t *= scale);
-        for shard in &shards {
-            let gradient = shard.get(name).with_context(|| format!("a shard lacks the gradient of {name}"))?;
-            total.iter_mut().zip(gradient).for_each(|(t, g)| *t += g * scale);
-        }
-        Ok(())
-    })?;
-    Ok(sum)
+/// Whether gradients flow to a weight at `step`.
+fn is_learned(config: &TrainingConfig, step: u64, name: &str) -> bool {
+    !is_fixed(name) && (schedule::prior_learns(config, step) || !prior::owns(name))
+}
+
+/// The gradients of a step.
+fn layout(config: &TrainingConfig, step: u64, variables: &Variables) -> Layout {
+    let learned = variables.iter().filter(|(name, _)| is_learned(config, step, name));
+    learned.map(|(name, variable)| (name.to_owned(), variable.elem_count())).collect()
 }
 
 fn differentiate(
@@ -129,7 +123,7 @@ fn differentiate(
     variables: &Variables,
     step: u64,
     places: std::ops::Range<usize>,
-) -> Result<Shard> {
+) -> Result<(Gradients, Shard)> {
     let draw = Draw { seed: config.seed, step, batch: config.batch, places, frames: config.frames };
     let batch = crops(pools, &draw, &config.augmentation, &config.features.scale()?)?;
     let device = variables.device();
@@ -147,8 +141,7 @@ fn differentiate(
     let loss = loss(&model, &features, &conditions)?;
     let store = loss.total.backward()?;
     let mut gradients = Gradients::new();
-    let learned = |name: &str| !is_fixed(name) && (model.prior.is_some() || !prior::owns(name));
-    for (name, variable) in variables.iter().filter(|(name, _)| learned(name)) {
+    for (name, variable) in variables.iter().filter(|(name, _)| is_learned(config, step, name)) {
         let gradient = store.get(variable).ok_or_else(|| anyhow!("weight {name} has no gradient"))?;
         gradients.insert(name.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);
     }
@@ -160,7 +153,7 @@ fn differentiate(
         gradient_norm: 0.0,
     };
     let (qualities, bits_per_frame) = (batch.qualities, loss.bits_per_frame);
-    Ok(Shard { report, gradients, statistics: loss.statistics, qualities, bits_per_frame })
+    Ok((gradients, Shard { report, statistics: loss.statistics, qualities, bits_per_frame }))
 }
 
 /// The pressure on crops of these qualities: that of the schedule, moved by the control of the rate.

@@ -144,7 +144,13 @@ impl Trainer {
     ///
     /// # Errors
     /// If a step fails (the last checkpoint stays) or a file can't be written.
-    pub fn run(&mut self, corpus: &Corpus, mut report: impl FnMut(u64, Option<&Report>) -> bool) -> Result<Outcome> {
+    pub fn run(&mut self, corpus: &Corpus, report: impl FnMut(u64, Option<&Report>) -> bool) -> Result<Outcome> {
+        let outcome = self.train(corpus, report);
+        outcome.inspect_err(|error| self.processes.fail(error))
+    }
+
+    fn train(&mut self, corpus: &Corpus, mut report: impl FnMut(u64, Option<&Report>) -> bool) -> Result<Outcome> {
+        self.processes.agree(true)?; // nothing is written before all have looked at the folder
         let writes = self.processes.rank() == 0;
         let mut log = if writes { Some(self.open_folder()?) } else { None };
         let mut since = Interval::new(self.step());
