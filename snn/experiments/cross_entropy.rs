@@ -9,17 +9,17 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
-use spiccato_neurons::dynamics::{Lif, Reset, decay};
-use spiccato_neurons::ops::{event_linear, leaky_scan, lif_scan, linear};
 
 use super::{Experiment, Measurement, Outcome, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
+use spiccato_snn::description::NetworkDescription;
 use spiccato_snn::image_encoders::latency;
 use spiccato_snn::images::{CLASSES, Images, Split};
+use spiccato_snn::layers::LifOptions;
+use spiccato_snn::network::Network;
 use spiccato_snn::optimizer::{Method, Optimizer};
-use spiccato_snn::variables::Variables;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "cross-entropy-loss",
@@ -33,6 +33,8 @@ const BATCH: usize = 64;
 /// Learning rates at first, which fall to 0 with the steps. Each loss has the one that is best on images apart from those to
 /// learn from and to test on.
 const RATES: [f64; 6] = [1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2];
+/// Of membranes and readout, in steps.
+const TIME_CONSTANT: f64 = 10.0;
 const SURROGATE: Surrogate = Surrogate::FastSigmoid { slope: 5.0 };
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Loss {
@@ -52,44 +54,29 @@ const SQUARE: Loss = Loss::CountSquare { own: 1.0, other: 0.0 };
 /// Targets that don't ask for the impossible: better in trials.
 const SOFT_SQUARE: Loss = Loss::CountSquare { own: 0.8, other: 0.1 };
 
-struct Network {
-    variables: Variables,
+/// Hidden and output neurons with the loss. Output potentials don't fire where the loss is one of potentials.
+struct Trained {
+    network: Network,
     loss: Loss,
-    neuron: Lif,
-    /// Decay of the output potentials that don't fire.
-    decay: Tensor,
 }
 
-impl Network {
-    fn new(inputs: usize, hidden: usize, loss: Loss, random: &mut Random) -> Result<Self> {
-        let mut variables = Variables::default();
+impl Trained {
+    fn new(inputs: usize, hidden: usize, loss: Loss, seed: u64) -> Result<Self> {
+        let mut neurons = LifOptions::default();
+        (neurons.time_constant, neurons.surrogate) = (TIME_CONSTANT, SURROGATE);
         // Few pixels have ink: with the first gain a hidden neuron fires about once for an image.
-        for (name, bias, inputs, outputs, gain) in
-            [("hidden", "hidden bias", inputs, hidden, 5.0), ("output", "output bias", hidden, CLASSES, 2.0)]
-        {
-            variables.add_normal(name, &[inputs, outputs], gain / (inputs as f64).sqrt(), random)?;
-            variables.add(bias, &Tensor::zeros((1, outputs), DType::F32, &Device::Cpu)?)?;
-        }
-        let keep = decay(1.0, 10.0);
-        let neuron = Lif { decay: keep, threshold: 1.0, reset: Reset::Subtract };
-        Ok(Self { variables, loss, neuron, decay: Tensor::full(keep as f32, CLASSES, &Device::Cpu)? })
+        let layers = NetworkDescription::new(&[inputs]).linear_with_gain(hidden, 5.0).lif(neurons);
+        let layers = layers.linear_with_gain(CLASSES, 2.0);
+        let layers = match loss {
+            Loss::CountSquare { .. } => layers.lif(neurons),
+            Loss::CrossEntropy | Loss::PotentialSquare { .. } => layers.leaky_integrator(TIME_CONSTANT),
+        };
+        Ok(Self { network: Network::new(&layers, seed)?, loss })
     }
 
     /// (batch, classes): mean potentials, or shares of the steps with a spike.
     fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
-        let get = |name| self.variables.get(name);
-        let spikes = latency(images, indices, STEPS)?;
-        let current = event_linear(&spikes, get("hidden")?, get("hidden bias")?)?;
-        let hidden = lif_scan(&current, self.neuron, SURROGATE, true)?;
-        let current = linear(&hidden, get("output")?, get("output bias")?)?;
-        Ok(match self.loss {
-            Loss::CrossEntropy | Loss::PotentialSquare { .. } => {
-                // V ← α·V + I: the scan scales its input by √(1 − α²).
-                let gain = (1.0 - self.neuron.decay * self.neuron.decay).sqrt();
-                (leaky_scan(&current, &self.decay, None)?.mean(1)? / gain)?
-            }
-            Loss::CountSquare { .. } => lif_scan(&current, self.neuron, SURROGATE, true)?.mean(1)?,
-        })
+        Ok(self.network.forward(&latency(images, indices, STEPS)?, None)?.spikes.mean(1)?)
     }
 
     fn loss(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
@@ -122,16 +109,16 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let (learned, validation) = train.clone().split_off(train.len() / 10);
     // Accuracy after each epoch on some images.
     let course = |loss: Loss, rate: f64, on: &Images| -> Result<Vec<f64>> {
-        let network = Network::new(train.side * train.side, hidden, loss, &mut Random::new(settings.seed, 20))?;
+        let trained = Trained::new(train.side * train.side, hidden, loss, settings.seed)?;
         let mut optimizer = Optimizer::new(Method::Adam, rate);
         let mut random = Random::new(settings.seed, 21);
-        let mut accuracies = vec![accuracy(on, |indices| network.scores(on, indices))?];
+        let mut accuracies = vec![accuracy(on, |indices| trained.scores(on, indices))?];
         for epoch in 0..epochs {
             let rate = |seen: f64| rate * (1.0 - (epoch as f64 + seen) / epochs as f64);
-            train_epoch(&learned, batch, &network.variables, &mut optimizer, &mut random, rate, |indices| {
-                network.loss(&learned, indices)
+            train_epoch(&learned, batch, trained.network.variables(), &mut optimizer, &mut random, rate, |indices| {
+                trained.loss(&learned, indices)
             })?;
-            accuracies.push(accuracy(on, |indices| network.scores(on, indices))?);
+            accuracies.push(accuracy(on, |indices| trained.scores(on, indices))?);
         }
         Ok(accuracies)
     };
