@@ -4,7 +4,7 @@
     /tmp/pytorch/bin/pip install torch==2.9.1 numpy==2.4.6
     /tmp/pytorch/bin/python benches/pytorch/train_step.py --threads 2 --spiccato target/release/spiccato --data FOLDER
 
-The same sizes as the default configuration: 24 crops of 128 frames, two stacks of five blocks of width 256, 512 neurons;
+The sizes of docs/training-small.toml: 24 crops of 128 frames, two stacks of five blocks of width 256, 512 neurons;
 forward, loss, backward, clipping, AdamW and the running average of the weights, all in float32. PyTorch is given its
 features ready made and random, while `spiccato train` reads its crops from disk and analyses them. With `--spiccato` and
 `--data` both are timed in turns, so that other work on the machine meets both alike. `--cpu` counts processor time instead of
@@ -190,6 +190,9 @@ class Torch:
         return clock() - start
 
 
+CONFIGURATION = Path(__file__).parents[2] / "docs" / "training-small.toml"
+
+
 def children_cpu():
     """Processor time of the programs that were run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -203,6 +206,7 @@ def spiccato_seconds(arguments, steps, clock):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
             command = [arguments.spiccato, "train", "--data", arguments.data, "--out", out, "--quiet"]
+            command += ["--config", CONFIGURATION]
             start, ramp = (0.0, "[0.0, 0.0]") if arguments.prior else (1.0, "[1.0, 1.0]")
             settings = {"steps": count, "prior.start": start, "prior.information_ramp": ramp}
             for key, value in settings.items():

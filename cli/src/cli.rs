@@ -55,6 +55,9 @@ pub(crate) enum Command {
     #[cfg(feature = "train")]
     #[command(subcommand)]
     Baseline(commands::baseline::BaselineCommand),
+    /// Write a model in a form for other programs: NumPy arrays, or an ONNX graph
+    #[cfg(feature = "train")]
+    Export(commands::export::ExportArgs),
     /// Print completions for a shell
     Completions(commands::completions::CompletionsArgs),
     /// Print or write manual pages

@@ -16,7 +16,7 @@ mod walk;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command};
 
@@ -42,7 +42,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         _ if cli.version => commands::version::run(),
-        None => return commands::help(),
+        None => {
+            eprint!("{}", Cli::command().render_help());
+            return ExitCode::from(2);
+        }
         Some(command) => run(command),
     };
     match result {
@@ -78,8 +81,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => commands::train::run(&args),
         #[cfg(feature = "train")]
         Command::Baseline(command) => commands::baseline::run(&command),
-        Command::Completions(args) => commands::completions::run(&args),
-        Command::Man(args) => commands::man::run(&args),
+        #[cfg(feature = "train")]
+        Command::Export(args) => commands::export::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::ModelError;
 use crate::events::Methods;
 use crate::format::{Format, Samples};
 use crate::network::{ActivityCost, Firing};
-use crate::pipeline::{Analysis, Setting, TRIALS, correction_db, for_each_chunk, search};
+use crate::pipeline::{Analysis, ChunkEncoder, Setting, Size, TRIALS, correction_db, search};
 use crate::signal::{HOP, SAMPLE_RATE};
 use crate::{Error, Gain, Model, Quality, Result};
 
@@ -145,72 +145,97 @@ impl Encoder {
         self.encode_analysis(Analysis::new(samples, format)?, output, progress)
     }
 
-    fn encode_analysis(
-        &self,
-        mut analysis: Analysis,
-        output: impl Write,
-        progress: &mut Progress<'_>,
-    ) -> Result<Encoded> {
+    fn encode_analysis(&self, analysis: Analysis, output: impl Write, progress: &mut Progress<'_>) -> Result<Encoded> {
         let mut tell = |stage, share| match progress(stage, share) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::from(std::io::Error::from(std::io::ErrorKind::Interrupted))),
         };
-        let mut header = header_of(&analysis, &self.model, self.tags.clone())?;
+        let (mut header, silent) = (header_of(&analysis, &self.model, self.tags.clone())?, analysis.silent);
+        let mut file = ChunkEncoder::new(analysis, self.model.clone());
         let setting = match self.target {
             Target::Quality(quality) => Setting { quality, excitation: 0.0 },
             Target::Bitrate(kbps) => {
-                self.search_setting(&mut analysis, &header, kbps, |share| tell(Stage::RateSearch, share))?
+                let target = kbps * 1000.0 / 8.0 * header.seconds();
+                let guess = Setting::guess(kbps);
+                let tell = &mut |share| tell(Stage::RateSearch, share);
+                let mut size = SearchedSize::new(&mut file, &header, self.cost, tell)?;
+                Setting::of_step(search(target, guess, &mut size)?)
             }
         };
         header.quality = setting.quality;
         let firing = Firing { excitation: setting.excitation, cost: self.cost };
-        header.gain = header.gain.less(correction_db(&mut analysis, &self.model, &header, firing)?);
-        if analysis.silent {
+        header.gain = header.gain.less(correction_db(&mut file, &header, firing)?);
+        if silent {
             header.gain = Gain::LARGEST; // whatever the network makes of it, 128 dB less is nothing
         }
         let methods = self.model.complete(Methods::small(), header.quality);
         let mut writer = Writer::new(output, header.clone(), methods)?;
         let chunks: Vec<u32> = (0..header.chunks()).collect();
-        for_each_chunk(&mut analysis, &self.model, &header, firing, &chunks, |chunk, events, side| {
+        file.encode(&header, firing, &chunks, |chunk, events, side| {
             tell(Stage::Writing, f64::from(chunk) / f64::from(header.chunks()))?;
             writer.write_chunk(&events, side.as_ref())
         })?;
         let (_, summary) = writer.finish()?;
         Ok(Encoded { header, summary })
     }
+}
 
-    /// The setting at which the whole file comes nearest to `kbps`.
-    fn search_setting(
-        &self,
-        analysis: &mut Analysis,
-        header: &Header,
-        kbps: f64,
-        mut tell: impl FnMut(f64) -> Result<()>,
-    ) -> Result<Setting> {
+/// Bytes of a file at any setting, by some of its chunks.
+struct SearchedSize<'a> {
+    file: &'a mut ChunkEncoder,
+    header: &'a Header,
+    cost: ActivityCost,
+    /// Bytes of header and index.
+    fixed: f64,
+    /// The chunks that are looked at, spread evenly over the file.
+    chunks: Vec<u32>,
+    trials: usize,
+    tell: &'a mut dyn FnMut(f64) -> Result<()>,
+}
+
+impl<'a> SearchedSize<'a> {
+    fn new(
+        file: &'a mut ChunkEncoder,
+        header: &'a Header,
+        cost: ActivityCost,
+        tell: &'a mut dyn FnMut(f64) -> Result<()>,
+    ) -> Result<Self> {
         let total = header.chunks();
-        let looked_at = total.min(SEARCH_CHUNKS);
-        let chunks: Vec<u32> =
-            (0..looked_at).map(|i| (u64::from(i) * u64::from(total) / u64::from(looked_at)) as u32).collect();
-        let frames: u32 = chunks.iter().map(|&chunk| header.frames_of_chunk(chunk)).sum();
-        let share = f64::from(frames) / f64::from(header.frames());
-        let target = kbps * 1000.0 / 8.0 * header.seconds();
-        let fixed = header.stored_size()? as f64;
-        let mut trial = 0.0;
-        let step = search(target, |step| {
-            tell(trial / TRIALS as f64)?;
-            trial += 1.0;
-            let Setting { quality, excitation } = Setting::of_step(step);
-            let firing = Firing { excitation, cost: self.cost };
-            let header = Header { quality, ..header.clone() };
-            let methods = self.model.complete(Methods::small(), quality);
-            let mut bytes = 0.0;
-            for_each_chunk(analysis, &self.model, &header, firing, &chunks, |_, events, side| {
-                bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
-                Ok(())
-            })?;
-            Ok(fixed + bytes / share)
+        let count = total.min(SEARCH_CHUNKS);
+        let chunks = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
+        Ok(Self { file, header, cost, fixed: header.stored_size()? as f64, chunks, trials: 0, tell })
+    }
+
+    fn bytes(&mut self, step: u32, chunks: &[u32]) -> Result<f64> {
+        (self.tell)(self.trials as f64 / TRIALS as f64)?;
+        self.trials += 1;
+        let Setting { quality, excitation } = Setting::of_step(step);
+        let firing = Firing { excitation, cost: self.cost };
+        let header = Header { quality, ..self.header.clone() };
+        let methods = self.file.model().complete(Methods::small(), quality);
+        let (mut bytes, mut frames) = (0.0, 0);
+        self.file.encode(&header, firing, chunks, |chunk, events, side| {
+            bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
+            frames += header.frames_of_chunk(chunk);
+            Ok(())
         })?;
-        Ok(Setting::of_step(step))
+        Ok(self.fixed + bytes * f64::from(header.frames()) / f64::from(frames.max(1)))
+    }
+}
+
+impl Size for SearchedSize<'_> {
+    fn whole(&mut self, step: u32) -> Result<f64> {
+        let chunks = std::mem::take(&mut self.chunks);
+        let bytes = self.bytes(step, &chunks);
+        self.chunks = chunks;
+        bytes
+    }
+
+    /// By every third chunk, from the second on: the first may begin with silence.
+    fn part(&mut self, step: u32) -> Result<f64> {
+        let from = usize::from(self.chunks.len() > 2);
+        let chunks: Vec<u32> = self.chunks.iter().skip(from).step_by(3).copied().collect();
+        self.bytes(step, &chunks)
     }
 }
 

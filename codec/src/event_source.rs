@@ -5,15 +5,14 @@ use crate::encoder::header_of;
 use crate::events::EventMatrix;
 use crate::format::{Format, Samples};
 use crate::network::Firing;
-use crate::pipeline::{Analysis, for_each_chunk};
+use crate::pipeline::{Analysis, ChunkEncoder};
 use crate::{Model, Quality, Result};
 
 /// Audio that was analysed once, to be encoded at many settings.
 #[derive(Debug)]
 pub struct EventSource {
-    analysis: Analysis,
+    chunks: ChunkEncoder,
     header: Header,
-    model: Model,
 }
 
 impl EventSource {
@@ -27,7 +26,7 @@ impl EventSource {
     {
         let analysis = Analysis::new(samples, format)?;
         let header = header_of(&analysis, model, Tags::default())?;
-        Ok(Self { analysis, header, model: model.clone() })
+        Ok(Self { chunks: ChunkEncoder::new(analysis, model.clone()), header })
     }
 
     /// Duration in seconds.
@@ -45,7 +44,7 @@ impl EventSource {
         let chunks: Vec<u32> = (0..header.chunks()).collect();
         let mut all = Vec::with_capacity(chunks.len());
         let firing = Firing { excitation, ..Firing::default() };
-        for_each_chunk(&mut self.analysis, &self.model, &header, firing, &chunks, |_, events, _| {
+        self.chunks.encode(&header, firing, &chunks, |_, events, _| {
             all.push(events);
             Ok(())
         })?;

@@ -94,16 +94,16 @@ impl DataSet {
 impl fmt::Display for DataSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [train, validation, test] = [Split::Train, Split::Validation, Split::Test].map(|split| self.count(split));
-        write!(f, "split by {}: {train} files for training, {validation} for validation", self.rule)?;
+        write!(f, "split by {}; files for training: {train}, for validation: {validation}", self.rule)?;
         if self.validation_held_out {
             f.write_str(" (held out of the training files by a hash of their content)")?;
         }
-        write!(f, ", {test} for testing, which training leaves alone")
+        write!(f, ", for testing: {test} (not used)")
     }
 }
 
-/// The audio files of a data set and their use. Where the author of the data set declares a split, no file for testing is
-/// opened.
+/// The audio files of a data set and their use. Where the author of the data set declares a split, no file for testing
+/// is opened.
 ///
 /// # Errors
 /// If the folder or its table can't be read, or there is no audio file at all.
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(opened, [PathBuf::from("other/f.wav")], "only the file that no name decides on");
         assert_eq!((&set.rule, set.validation_held_out), (&SplitRule::Folders, false));
         let text = set.to_string();
-        assert!(text.contains("folders") && text.contains("1 for validation, 2 for testing"), "{text}");
+        assert!(text.contains("folders") && text.contains("validation: 1, for testing: 2"), "{text}");
     }
 
     #[test]

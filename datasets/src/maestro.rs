@@ -1,5 +1,6 @@
 //! The table of MAESTRO (Hawthorne et al., "Enabling factorized piano music modeling and generation with the MAESTRO
-//! dataset", 2019): `maestro-v*.csv` or `.json`, with the official split of every recording and its performance in MIDI.
+//! dataset", 2019): `maestro-v*.csv` or `.json`, with the official split of every recording and its performance in
+//! MIDI.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::split::Split;
 
-/// What the table says of one recording.
+/// A recording in the table.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
     #[serde(deserialize_with = "split")]

@@ -1,5 +1,5 @@
-//! The table of the audio-folder convention (Hugging Face Datasets, "Load audio data", `AudioFolder`): `metadata.csv` with
-//! the column `file_name`, a path relative to the table. A column `split` is optional.
+//! The table of the audio-folder convention (Hugging Face Datasets, "Load audio data", `AudioFolder`): `metadata.csv`
+//! with the column `file_name`, a path relative to the table. A column `split` is optional.
 
 use std::path::{Path, PathBuf};
 

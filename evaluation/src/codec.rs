@@ -1,5 +1,5 @@
-//! A codec as a pair of commands: one that encodes a WAV file, one that decodes the result to a WAV file. Our own models
-//! are run in the same way as everyone else's programs, so that all are measured alike.
+//! A codec as a pair of commands: one that encodes a WAV file, one that decodes the result to a WAV file. Our own
+//! models are run in the same way as external programs, so that the same things are measured for all.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ impl Template {
         }
     }
 
-    /// The words as one line, for people.
+    /// The command as one line, for display.
     pub fn line(&self) -> String {
         let word = |word: &Vec<Piece>| -> String {
             let text = |piece: &Piece| match piece {

@@ -1,12 +1,13 @@
 //! Measures how near decoded audio is to its original, compares codecs, and studies the events of a model.
 //!
-//! - [`scores`]: every metric of [`METRICS`] for one pair of signals; [`bd_rate()`] compares two rate-distortion curves,
-//!   and [`statistics`] gives confidence intervals of means over files.
+//! - [`scores`]: every metric of [`METRICS`] for one pair of signals; [`bd_rate()`] compares two rate-distortion
+//!   curves, and [`statistics`] gives confidence intervals of means over files.
 //! - [`assess`]: one model on one file: compress, decompress, measure.
 //! - [`Study`]: several codecs (models, and external programs listed in [`Peers`]) at several bitrates over many files.
-//!   Its [`Results`] hold a row for each file, codec and bitrate, statistics over files, and comparisons of any two codecs;
-//!   [`write_report`] makes one HTML page of them.
-//! - [`selectivity`]: which piano keys the neurons of a model respond to, and how their events are timed to note onsets.
+//!   Its [`Results`] hold a row for each file, codec and bitrate, statistics over files, and comparisons of any two
+//!   codecs; [`write_report`] makes one HTML page of them.
+//! - [`selectivity`]: which piano keys the neurons of a model respond to, and how their events are timed to note
+//!   onsets.
 //! - [`storage_costs`]: bytes and time that every storage method takes for given events; [`density_sweep`] runs the
 //!   methods from the sparsest to the densest events.
 //!
@@ -19,6 +20,7 @@ pub mod bd_rate;
 mod cache;
 mod chroma;
 mod codec;
+mod comparison;
 mod delay;
 mod density_sweep;
 mod files;
@@ -50,6 +52,7 @@ mod visqol;
 pub use assessment::{Assessment, assess};
 pub use bd_rate::bd_rate;
 pub use codec::{Codec, Rates, Template};
+pub use comparison::Comparison;
 pub use density_sweep::{Crossing, DensityPoint, DensitySweep, density_sweep};
 pub use files::{Source, gather, read_at_codec_rate};
 pub use metrics::{METRICS, Metric, Scores, scores};
@@ -59,8 +62,8 @@ pub use process::{HelperProcess, Usage, run as run_program};
 pub use report::write_report;
 pub use results::{CodecInfo, Results};
 pub use row::Row;
-pub use statistics::{Interval, bootstrap_mean};
+pub use statistics::{Interval, bootstrap, bootstrap_mean};
 pub use storage::{StorageCost, storage_costs};
 pub use study::{Study, StudySettings};
-pub use summary::{Comparison, Statistic, Summary};
+pub use summary::{Statistic, Summary};
 pub use trial::Run;

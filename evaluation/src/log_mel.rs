@@ -3,7 +3,7 @@
 use crate::spectrum::RATE;
 use crate::spectrum::magnitudes;
 
-/// Magnitudes below this (some 80 dB under a full-scale sine) count as this, so that what nobody hears doesn't count.
+/// Magnitudes below this (some 80 dB under a full-scale sine) count as this, so that inaudible differences don't count.
 const FLOOR: f64 = 3e-2;
 
 /// Window and hop in samples, number of bands and their range in Hz.

@@ -21,13 +21,13 @@ const SILENCE: f64 = 1e-5;
 pub struct Metric {
     /// Name in result files.
     pub key: &'static str,
-    /// Name for people.
+    /// Name for display.
     pub label: &'static str,
     /// Unit; empty for a pure number.
     pub unit: &'static str,
     /// Whether more is better.
     pub higher_is_better: bool,
-    /// What it says, and what it doesn't.
+    /// A sentence on the meaning and the limits of the metric.
     pub note: &'static str,
 }
 

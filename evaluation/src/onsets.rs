@@ -96,7 +96,7 @@ fn bands(samples: &[f32]) -> Vec<Vec<f64>> {
     spectra.chunks_exact(bins + 1).map(frame).collect()
 }
 
-/// Sum over the bands of what each frame has more than the loudest neighbour had [`LAG`] frames ago.
+/// Sum over the bands of the increase in level of each frame over the loudest neighbouring band [`LAG`] frames ago.
 fn flux(frames: &[Vec<f64>]) -> Vec<f64> {
     let rise = |(at, frame): (usize, &Vec<f64>)| -> f64 {
         let Some(past) = at.checked_sub(LAG).map(|at| &frames[at]) else {

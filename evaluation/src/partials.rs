@@ -11,7 +11,8 @@ const WINDOW: usize = 4096;
 const HOP: usize = 1024;
 const PADDED: usize = 8192;
 
-/// Range of the partials in Hz: below, neighbouring ones are not told apart; above, a cent is what rounding makes.
+/// Range of the partials in Hz: below it neighbouring partials can't be resolved, above it errors of a cent are
+/// rounding.
 const RANGE: (f64, f64) = (80.0, 5000.0);
 
 /// Peaks lower than this below the highest of their frame (30 dB: the window's own side lobes are 31.5 dB down), or of

@@ -1,5 +1,5 @@
-//! External codecs, each described by the commands that encode and decode, one line of TOML for each. `peers.toml` lists
-//! the well-known ones; their programs are looked for on `PATH`.
+//! External codecs, each described by the commands that encode and decode, one line of TOML for each. `peers.toml`
+//! lists the well-known ones; their programs are looked for on `PATH`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

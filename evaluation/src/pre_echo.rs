@@ -1,4 +1,4 @@
-//! Pre-echo: what sounds before an attack and is not in the original, because a codec spread the attack over its
+//! Pre-echo: sound before an attack that is not in the original, because the codec spread the attack over its
 //! window or guessed its place (Brandenburg & Bosi, "Overview of MPEG audio", 1997).
 //!
 //! At each onset of the original, the energy that the decoded signal has in excess over the last 50 ms before the
@@ -15,7 +15,7 @@ use crate::spectrum::magnitudes;
 const WINDOW: usize = 256;
 const HOP: usize = 64;
 
-/// Length of what is looked at before and after an attack, in frames: 50 ms.
+/// Frames that are examined before and after an attack: 50 ms.
 const SPAN: usize = 19;
 
 /// Frames between the attack and either span, so that no window sees both sides.
@@ -27,7 +27,7 @@ const REACH: usize = 11;
 /// Least ratio of the original's energies after and before an attack at a frequency that the attack brings.
 const NEW: f64 = 100.0;
 
-/// Least level, in dB relative to the attack: nobody hears what is below.
+/// Lowest level in dB relative to the attack; what is below is inaudible.
 const LEAST_DB: f64 = -80.0;
 
 /// Mean level of the pre-echo in dB relative to the attack, from −80, over `onsets` of the original in seconds; `None`
@@ -93,7 +93,7 @@ mod tests {
     fn a_fainter_copy_before_the_attack_has_its_level() {
         let original = attack_at_half();
         for (db, factor) in [(-20.0, 0.1), (-40.0, 0.01), (-60.0, 0.001)] {
-            // Twice as long as what is looked at.
+            // Twice as long as the window that is examined.
             let mut decoded = original.clone();
             for n in 9600..12_000 {
                 decoded[n] = factor * original[n + 2400];

@@ -1,8 +1,8 @@
-//! Runs external programs with a time limit and measures the processor time and peak memory that they use, as the system
-//! counts them (`getrusage` with `RUSAGE_CHILDREN`, POSIX).
+//! Runs external programs with a time limit and measures the processor time and peak memory that they use, as the
+//! system counts them (`getrusage` with `RUSAGE_CHILDREN`, POSIX).
 //!
-//! On many systems the peak memory of a program includes that of the process which started it. An evaluation holds audio
-//! and spectra, so it starts external codecs through a small helper process: [`HelperProcess`].
+//! On many systems the peak memory of a program includes that of the process which started it. An evaluation holds
+//! audio and spectra, so it starts external codecs through a small helper process: [`HelperProcess`].
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What a successful run of a program used and printed.
+/// Resources and output of a program that ended successfully.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Usage {
     /// Processor time of the program and the programs it started, in seconds.
@@ -39,7 +39,7 @@ const MESSAGE_CHARACTERS: usize = 240;
 /// one that [`HelperProcess`] starts.
 ///
 /// # Errors
-/// A message for people: not found, refused, crashed, or took too long.
+/// A message that says whether the program was not found, refused, crashed, or took too long.
 pub fn run(command: &[OsString], limit: Duration, stop: &AtomicBool) -> Result<Usage, String> {
     let (program, arguments) = command.split_first().ok_or("no program to run")?;
     let name = Path::new(program).file_name().unwrap_or(program).display();
@@ -79,8 +79,8 @@ pub struct HelperProcess {
 }
 
 impl HelperProcess {
-    /// A helper that is started as `words`, the first of which is the program. In them `{limit}` stands for the time limit
-    /// in seconds; the command to run follows them.
+    /// A helper that is started as `words`, the first of which is the program. In them `{limit}` stands for the time
+    /// limit in seconds; the command to run follows them.
     pub fn new(words: impl IntoIterator<Item = OsString>) -> Self {
         Self { words: words.into_iter().collect() }
     }
@@ -119,7 +119,7 @@ fn wait(child: &mut Child, limit: Duration, stop: &AtomicBool) -> std::io::Resul
     }
 }
 
-/// Ends a child and what it started.
+/// Ends a child process and the processes that it started.
 fn end(child: &mut Child) {
     #[cfg(unix)]
     if let Ok(group) = i32::try_from(child.id()) {
@@ -141,7 +141,7 @@ fn ending(status: ExitStatus) -> String {
     }
 }
 
-/// The last of what a program said, in one line.
+/// The end of a program's output, in one line.
 fn quotation(said: &str) -> String {
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let skipped = words.chars().count().saturating_sub(MESSAGE_CHARACTERS);

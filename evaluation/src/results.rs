@@ -7,10 +7,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use spiccato::atomic_file::{AtomicFile, Existing};
 
+use crate::comparison::Comparison;
 use crate::peers::Skipped;
 use crate::problem::Problem;
 use crate::row::Row;
-use crate::summary::{Comparison, Summary};
+use crate::summary::Summary;
 
 /// A codec as it was run.
 #[derive(Debug, Clone, Serialize)]

@@ -21,18 +21,34 @@ pub struct Interval {
 /// 95 % bootstrap interval of the mean of `values`, the same for the same values and seed; `None` for fewer than two
 /// values or values that are not finite. With fewer than some ten values it is too narrow.
 pub fn bootstrap_mean(values: &[f64], seed: u64) -> Option<Interval> {
-    if values.len() < 2 || values.iter().any(|v| !v.is_finite()) {
+    if values.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let mean = |chosen: &[usize]| Some(chosen.iter().map(|&i| values[i]).sum::<f64>() / chosen.len() as f64);
+    bootstrap(values.len(), seed, RESAMPLES, mean)
+}
+
+/// 95 % bootstrap interval of a statistic of `count` items: it is given the indices of each of `resamples` resamples.
+/// `None` for fewer than two items, or if the statistic has no value for a resample.
+pub fn bootstrap(
+    count: usize,
+    seed: u64,
+    resamples: usize,
+    statistic: impl Fn(&[usize]) -> Option<f64>,
+) -> Option<Interval> {
+    if count < 2 || resamples == 0 {
         return None;
     }
     let mut random = Random::new(seed, 0);
-    let mut resample = || -> f64 {
-        let sum: f64 = values.iter().map(|_| values[random.below(values.len())]).sum();
-        sum / values.len() as f64
-    };
-    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
-    means.sort_by(f64::total_cmp);
-    let cut = (OUTSIDE * RESAMPLES as f64) as usize;
-    Some(Interval { low: means[cut], high: means[RESAMPLES - 1 - cut] })
+    let mut chosen = vec![0; count];
+    let mut values = Vec::with_capacity(resamples);
+    for _ in 0..resamples {
+        chosen.iter_mut().for_each(|index| *index = random.below(count));
+        values.push(statistic(&chosen)?);
+    }
+    values.sort_by(f64::total_cmp);
+    let cut = (OUTSIDE * resamples as f64) as usize;
+    Some(Interval { low: values[cut], high: values[resamples - 1 - cut] })
 }
 
 #[cfg(test)]

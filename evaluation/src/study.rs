@@ -1,5 +1,5 @@
-//! A study: every file is encoded, decoded and measured with every codec at every bitrate. A failure of one codec on one
-//! file is noted and does not stop the rest.
+//! A study: every file is encoded, decoded and measured with every codec at every bitrate. A failure of one codec on
+//! one file is noted and does not stop the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ use crate::metrics::METRICS;
 use crate::problem::Problem;
 use crate::results::{CodecInfo, Results};
 use crate::row::Row;
-use crate::summary;
 use crate::trial::{Bench, Run, Trial};
+use crate::{comparison, summary};
 
 /// Files, codecs and settings of an evaluation.
 #[derive(Debug)]
@@ -38,7 +38,8 @@ pub struct Study {
 pub struct StudySettings {
     /// Bitrates to ask our own models for, in kbit/s.
     pub rates: Vec<f64>,
-    /// Bitrates to ask the other codecs for; those of `rates` and 12, 16, 24 and 32 if `None`: many begin where ours ends.
+    /// Bitrates to ask the other codecs for; those of `rates` and 12, 16, 24 and 32 if `None`: many begin where ours
+    /// ends.
     pub peer_rates: Option<Vec<f64>>,
     /// Seconds from the middle of each file; all of it if `None`.
     pub excerpt: Option<f64>,
@@ -46,7 +47,7 @@ pub struct StudySettings {
     pub repeats: u32,
     /// Time limit of each encoding and decoding.
     pub limit: Duration,
-    /// Folder for finished work, from which an interrupted study goes on.
+    /// Folder for finished trials, so that an interrupted study can be continued.
     pub cache: PathBuf,
 }
 
@@ -131,8 +132,9 @@ impl Study {
         Self { settings, ..self }
     }
 
-    /// Encodes, decodes and measures everything that is not in the cache. `run` starts the external programs, `progress`
-    /// receives the share that is done, 0 to 1. A failure of one file or codec is noted, and the rest goes on.
+    /// Encodes, decodes and measures everything that is not in the cache. `run` starts the external programs,
+    /// `progress` receives the share that is done, 0 to 1. A failure of one file or codec is noted, and the rest goes
+    /// on.
     ///
     /// # Errors
     /// If there is no file or codec, a setting is impossible, or the disk can't be written.
@@ -190,7 +192,7 @@ impl Study {
             notes.push(Problem::of_codec(&s.codec, what));
         }
         let names: Vec<String> = codecs.iter().map(|codec| codec.name.clone()).collect();
-        let comparisons = summary::comparisons(&rows, &names);
+        let comparisons = comparison::comparisons(&rows, &names);
         Ok(Results {
             spiccato: env!("CARGO_PKG_VERSION").to_owned(),
             command: String::new(),
@@ -245,7 +247,7 @@ impl Study {
         (codecs, notes)
     }
 
-    /// The rates that a codec is run at, ascending, and notes on those that it can't be run at.
+    /// The rates at which a codec is run, ascending, and notes on requested rates that it doesn't support.
     fn plan<'a>(&self, codec: &'a Codec) -> (Vec<Task<'a>>, Vec<Problem>) {
         let mut asked = if codec.ours { self.settings.rates.clone() } else { self.settings.rates_of_peers() };
         asked.sort_by(f64::total_cmp);

@@ -1,11 +1,9 @@
-//! Statistics over files: for each codec and rate mean, median, confidence interval and worst file, and the Bjøntegaard
-//! deltas between codecs.
+//! Statistics over files: mean, median, confidence interval and worst file, for each codec and rate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::bd_rate::bd_rate;
 use crate::metrics::{METRICS, Metric};
 use crate::row::Row;
 use crate::statistics::bootstrap_mean;
@@ -49,22 +47,6 @@ pub struct Summary {
     pub encode_mb: Option<f64>,
     /// The same for decoding.
     pub decode_mb: Option<f64>,
-}
-
-/// How many percent more bitrate `test` needs than `reference` for equal values of a metric (Bjøntegaard 2001), on
-/// curves of means over the files that both have at all their rates.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Comparison {
-    /// Key of the metric.
-    pub metric: &'static str,
-    /// Name of the codec that is compared with.
-    pub reference: String,
-    /// Name of the codec that is judged.
-    pub test: String,
-    /// Percent; negative if `test` needs less. Nothing if the curves share no range of values or have too few points.
-    pub bd_rate: Option<f64>,
-    /// Number of files.
-    pub files: usize,
 }
 
 /// Summaries by codec (in the order of `rows`) and rate.
@@ -122,60 +104,12 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { 0.5 * (sorted[middle - 1] + sorted[middle]) }
 }
 
-/// Bjøntegaard deltas of any two of `codecs`, for each metric.
-pub(crate) fn comparisons(rows: &[Row], codecs: &[String]) -> Vec<Comparison> {
-    let mut all = Vec::new();
-    for metric in METRICS {
-        let complete: BTreeMap<&str, BTreeSet<&str>> =
-            codecs.iter().map(|codec| (codec.as_str(), complete_files(rows, codec, metric))).collect();
-        for reference in codecs {
-            for test in codecs.iter().filter(|test| *test != reference) {
-                let files: BTreeSet<&str> =
-                    complete[reference.as_str()].intersection(&complete[test.as_str()]).copied().collect();
-                let curve = |codec| curve(rows, codec, metric, &files);
-                all.push(Comparison {
-                    metric: metric.key,
-                    reference: reference.clone(),
-                    test: test.clone(),
-                    bd_rate: bd_rate(&curve(reference), &curve(test), metric.higher_is_better),
-                    files: files.len(),
-                });
-            }
-        }
-    }
-    all
-}
-
-/// The files that a codec has a value for at all its rates.
-fn complete_files<'a>(rows: &'a [Row], codec: &str, metric: &Metric) -> BTreeSet<&'a str> {
-    let mut rates = BTreeSet::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.codec == codec) {
-        rates.insert(row.rate_asked.to_bits());
-        if row.scores.contains_key(metric.key) {
-            *counts.entry(&row.file).or_default() += 1;
-        }
-    }
-    counts.into_iter().filter(|(_, count)| *count == rates.len()).map(|(file, _)| file).collect()
-}
-
-/// Mean bitrate and mean value over `files`, a point for each rate of a codec.
-fn curve(rows: &[Row], codec: &str, metric: &Metric, files: &BTreeSet<&str>) -> Vec<(f64, f64)> {
-    let chosen: Vec<&Row> = rows.iter().filter(|r| r.codec == codec && files.contains(r.file.as_str())).collect();
-    let point = |group: &[&Row]| {
-        let count = group.len() as f64;
-        let value = |row: &&Row| row.scores.get(metric.key).copied().unwrap_or_default();
-        (group.iter().map(|row| row.kbps).sum::<f64>() / count, group.iter().map(value).sum::<f64>() / count)
-    };
-    chosen.chunk_by(|a, b| a.rate_asked == b.rate_asked).map(point).collect()
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A codec whose distance falls by 1 with each doubling of the bitrate.
-    fn rows(codec: &str, factor: f64, files: &[&str]) -> Vec<Row> {
+    pub(crate) fn rows(codec: &str, factor: f64, files: &[&str]) -> Vec<Row> {
         let row = |rate: f64, file: &str| Row {
             file: file.to_owned(),
             codec: codec.to_owned(),
@@ -205,22 +139,6 @@ mod tests {
         // Three files of one second take 1/10 + 1/30 + 1/30 seconds.
         assert!((summaries[0].encode_x - 18.0).abs() < 1e-9);
         assert!(!summaries[0].metrics.contains_key(METRICS[1].key));
-    }
-
-    #[test]
-    fn twice_the_bitrate_for_everything_is_plus_100_percent_on_common_files() {
-        let mut all = rows("x", 1.0, &["a", "b"]);
-        all.extend(rows("y", 2.0, &["a", "b", "c"]));
-        all.retain(|row| !(row.codec == "y" && row.file == "b" && row.rate_asked == 4.0));
-        let comparisons = comparisons(&all, &["x".to_owned(), "y".to_owned()]);
-        let find = |reference: &str, test: &str| {
-            let found = |c: &&Comparison| (c.metric, &*c.reference, &*c.test) == (METRICS[0].key, reference, test);
-            comparisons.iter().find(found).unwrap()
-        };
-        assert_eq!(find("x", "y").files, 1, "y lacks a rate on b, x lacks c");
-        assert!((find("x", "y").bd_rate.unwrap() - 100.0).abs() < 1e-6);
-        assert!((find("y", "x").bd_rate.unwrap() + 50.0).abs() < 1e-6);
-        assert!(comparisons.iter().filter(|c| c.metric != METRICS[0].key).all(|c| c.bd_rate.is_none()));
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Bench<'_> {
         Cache::key(&[this_program(), &hash, identity, &rate.to_string(), &repeats])
     }
 
-    /// The trial from the cache, or made now. The inner error is the codec's, in words; failures are not cached.
+    /// The trial from the cache, or run now. The inner error is a failure of the codec; failures are not cached.
     ///
     /// # Errors
     /// If the disk can't be written.

@@ -6,6 +6,8 @@
 // a panic is how a target says that something is wrong
 #![allow(clippy::unwrap_used)]
 
+mod input;
+
 use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
 
@@ -15,6 +17,8 @@ use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
 use spiccato::network::{NetworkConfig, Precision, Weights, save_model};
 use spiccato::signal::FeatureScale;
 use spiccato::{Decoder, Model, Quality};
+
+pub use input::input;
 
 /// Neurons of [`PRIOR`].
 const NEURONS: u16 = 24;

@@ -6,6 +6,11 @@ use crate::Real;
 
 /// Pseudo-derivative of the step function at distance u from the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub enum Surrogate {
     /// 1/w where |u| < w/2, 0 elsewhere: a boxcar of area 1.
@@ -42,7 +47,8 @@ pub enum Surrogate {
         /// Width of the negative lobes in units of σ.
         lobe_width: f64,
     },
-    /// A function of one's own.
+    /// A function of one's own; it can't be described in a file.
+    #[cfg_attr(feature = "serde", serde(skip))]
     Custom(CustomSurrogate),
 }
 

@@ -205,15 +205,17 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let mut model = Model::new(system, true, settings.seed);
         let test_command = command(&system, &mut random);
         let before = model.run(test, &test_command, 0.0, 0.0);
+        let untrained = model.slow.relative_distance(&model.optimum());
         let progress = model.learn(stage, rate, &mut random);
         let after = model.run(test, &test_command, 0.0, 0.0);
         let distance = model.slow.relative_distance(&model.optimum());
         measurements.push(
             Measurement::at_most(name, "error without feedback / signal power", after.error, error_limit)
-                .against(before.error),
+                .ablated(before.error),
         );
         measurements.push(
-            Measurement::at_most(name, "distance of slow weights from theory", distance, distance_limit).against(1.0),
+            Measurement::at_most(name, "distance of slow weights from theory", distance, distance_limit)
+                .ablated(untrained),
         );
         if charts.is_empty() {
             charts = pictures(name, &progress, &after);
@@ -229,9 +231,9 @@ fn run(settings: &Settings) -> Result<Outcome> {
     }
     measurements.push(
         Measurement::at_least("without balance", "error without feedback / signal power", unbalanced, 0.5)
-            .against(measurements[0].value),
+            .ablated(measurements[0].value),
     );
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts).with([("seconds a stage", stage), ("learning rate", rate)]))
 }
 
 fn pictures(name: &str, progress: &[(f64, f64)], after: &Course) -> Vec<Chart> {

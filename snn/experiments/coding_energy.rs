@@ -123,6 +123,9 @@ impl Model {
     }
 }
 
+/// Least relative rise of the loss from one cost to the next larger one.
+const RISE: f64 = 0.001;
+
 fn run(settings: &Settings) -> Result<Outcome> {
     let (duration, warm_up) = if settings.quick { (3.0, 1.0) } else { (20.0, 2.0) };
     let point = |norm: f64, cost: Cost| {
@@ -132,6 +135,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
     };
     let adaptation = ADAPTATION.map(|b| point(DECODER, Cost { adaptation: b, ..FREE }));
     let inhibition = INHIBITION.map(|g| point(DECODER, Cost { inhibition: g, ..FREE }));
+    // The same network without either cost, as often.
+    let fixed = [point(DECODER, FREE); 6];
     let rebuilt = REBUILT.map(|norm| point(norm, FREE));
 
     // Off, on and off again. The signal repeats nothing, so each stretch is compared with a free network's over the same time.
@@ -142,7 +147,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     for (length, cost) in [(stretch, FREE), (stretch, cost), (5.0_f64.min(stretch), FREE), (stretch, FREE)] {
         stretches.push((switched.run(length, cost), free.run(length, FREE)));
     }
-    let (on, back) = (stretches[1], stretches[3]);
+    let (off, on, back) = (stretches[0], stretches[1], stretches[3]);
     let away = |a: f64, b: f64| (a / b - 1.0).abs();
 
     let range = |points: &[Point; 6]| 1.0 - points[5].rate / points[0].rate;
@@ -150,25 +155,30 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let steepness =
         |points: &[Point; 6]| points.windows(2).map(|p| p[1].loss / p[0].loss - 1.0).fold(f64::INFINITY, f64::min);
     let measurements = vec![
-        Measurement::at_least("threshold adaptation", "range of the rate", range(&adaptation), 0.3).against(0.0),
+        Measurement::at_least("threshold adaptation", "range of the rate", range(&adaptation), 0.3)
+            .ablated(range(&fixed)),
         Measurement::at_least(
             "threshold adaptation",
             "least relative rise of the loss between points",
             steepness(&adaptation),
-            0.0,
-        ),
-        Measurement::at_least("feedback inhibition", "range of the rate", range(&inhibition), 0.3).against(0.0),
+            RISE,
+        )
+        .ablated(steepness(&fixed)),
+        Measurement::at_least("feedback inhibition", "range of the rate", range(&inhibition), 0.3)
+            .ablated(range(&fixed)),
         Measurement::at_least(
             "feedback inhibition",
             "least relative rise of the loss between points",
             steepness(&inhibition),
-            0.0,
-        ),
-        Measurement::at_least("switching", "rate saved while on", 1.0 - on.0.rate / on.1.rate, 0.1).against(0.0),
+            RISE,
+        )
+        .ablated(steepness(&fixed)),
+        Measurement::at_least("switching", "rate saved while on", 1.0 - on.0.rate / on.1.rate, 0.1)
+            .ablated(1.0 - off.0.rate / off.1.rate),
         Measurement::at_most("switching", "rate off again, away from never on", away(back.0.rate, back.1.rate), 0.2)
-            .against(away(on.0.rate, on.1.rate)),
+            .ablated(away(on.0.rate, on.1.rate)),
         Measurement::at_most("switching", "loss off again, away from never on", away(back.0.loss, back.1.loss), 0.2)
-            .against(away(on.0.loss, on.1.loss)),
+            .ablated(away(on.0.loss, on.1.loss)),
     ];
     let curve = |name: &str, points: &[Point]| Series::new(name, points.iter().map(|p| (p.rate, p.loss)).collect());
     let trade_off = Chart {
@@ -196,7 +206,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: (SIZE.0, SIZE.1 / 2),
     };
-    Ok(Outcome { measurements, charts: vec![trade_off, raster] })
+    Ok(Outcome::new(measurements, vec![trade_off, raster]).with([("seconds", duration)]))
 }
 
 #[cfg(test)]

@@ -103,13 +103,20 @@ fn deviation(inputs: usize, rate: f64, xi: f64) -> Result<f64> {
 }
 
 /// Deviation over time of potentials under Poisson input, relative to the one asked for, as a root mean square over neurons.
-fn relative_fluctuation(inputs: usize, rate: f64, xi: f64, neurons: usize, random: &mut Random) -> Result<f64> {
+fn relative_fluctuation(
+    inputs: usize,
+    rate: f64,
+    xi: f64,
+    neurons: usize,
+    deviation: f64,
+    random: &mut Random,
+) -> Result<f64> {
     const WARM_UP: usize = 100;
     let steps = 1000;
     let spikes = (0..inputs * steps).map(|_| if random.chance(rate) { 1.0f32 } else { 0.0 }).collect();
     let spikes = Tensor::from_vec(spikes, (1, steps, inputs), &Device::Cpu)?;
     let mut variables = Variables::default();
-    let weight = variables.add_normal("w", &[inputs, neurons], deviation(inputs, rate, xi)?, random)?;
+    let weight = variables.add_normal("w", &[inputs, neurons], deviation, random)?;
     let potential = Layer::new(neurons)?.potential(&spikes, &weight)?.narrow(1, WARM_UP, steps - WARM_UP)?;
     let fluctuation = potential.broadcast_sub(&potential.mean_keepdim(1)?)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
     Ok(f64::from(fluctuation).sqrt() / (THRESHOLD / xi))
@@ -179,15 +186,18 @@ fn learn(network: &Network, split: &Split, seed: u64) -> Result<f64> {
 fn run(settings: &Settings) -> Result<Outcome> {
     let (quick, seed) = (settings.quick, settings.seed);
     let (trials, neurons) = if quick { (1, 60) } else { (4, 200) };
-    let mut fluctuations = Vec::new();
+    let (mut fluctuations, mut kaiming_fluctuations) = (Vec::new(), Vec::new());
     for xi in [1.0, 2.0, 3.0] {
         // Poisson input of one rate for all, the setting of the theory.
-        let mut mean = 0.0;
+        let (mut mean, mut mean_kaiming) = (0.0, 0.0);
         for trial in 0..trials {
-            let random = &mut Random::new(seed, 30 + trial);
-            mean += relative_fluctuation(200, 0.01, xi, neurons, random)? / trials as f64;
+            let random = || Random::new(seed, 30 + trial);
+            let of = |deviation| relative_fluctuation(200, 0.01, xi, neurons, deviation, &mut random());
+            mean += of(deviation(200, 0.01, xi)?)? / trials as f64;
+            mean_kaiming += of(1.0 / 200f64.sqrt())? / trials as f64;
         }
         fluctuations.push((xi, mean));
+        kaiming_fluctuations.push((xi, mean_kaiming));
     }
 
     let split = if quick {
@@ -212,26 +222,25 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let rates = |network: &Network| network.rates(&split.test, &mut Random::new(seed, 41));
     let (driven_rates, kaiming_rates) = (rates(&driven)?, rates(&kaiming)?);
 
-    let worst = fluctuations.iter().map(|(_, ratio)| (ratio - 1.0).abs()).fold(0.0, f64::max);
+    let worst = |of: &[(f64, f64)]| of.iter().map(|(_, ratio)| (ratio - 1.0).abs()).fold(0.0, f64::max);
     let lowest = driven_rates.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = driven_rates.iter().copied().fold(0.0, f64::max);
     let silent = kaiming_rates[1..].iter().copied().fold(0.0, f64::max);
     let (statistic, part) = ("fluctuations", "deep network");
     let mut measurements = vec![
-        Measurement::at_most(statistic, "σ_U away from its target, largest of ξ = 1, 2, 3", worst, 0.1),
-        Measurement::at_least(part, "rate of the most silent layer before learning, Hz", lowest, 0.5).against(silent),
+        Measurement::at_most(statistic, "σ_U away from its target, largest of ξ = 1, 2, 3", worst(&fluctuations), 0.1)
+            .ablated(worst(&kaiming_fluctuations)),
+        Measurement::at_least(part, "rate of the most silent layer before learning, Hz", lowest, 0.5).ablated(silent),
         Measurement::at_most(part, "rate of the busiest layer before learning, Hz", highest, 50.0),
-        Measurement::at_most(part, "rate of Kaiming's deeper layers before learning, Hz", silent, 0.1),
+        Measurement::at_most(part, "rate of Kaiming's deeper layers before learning, Hz", silent, 0.1).ablated(lowest),
     ];
     if !quick {
         let (driven, kaiming) = (learn(&driven, &split, seed)?, learn(&kaiming, &split, seed)?);
-        measurements.push(Measurement::at_least(
-            part,
-            "points of accuracy above Kaiming's initialisation",
-            driven - kaiming,
-            5.0,
-        ));
-        measurements.push(Measurement::at_least(part, "accuracy, %", driven, 60.0).against(kaiming));
+        measurements.push(
+            Measurement::at_least(part, "points of accuracy above Kaiming's initialisation", driven - kaiming, 5.0)
+                .ablated(0.0),
+        );
+        measurements.push(Measurement::at_least(part, "accuracy, %", driven, 60.0).ablated(kaiming));
     }
     let by_layer = |rates: &[f64]| rates.iter().enumerate().map(|(i, r)| ((i + 1) as f64, *r)).collect();
     let chart = |title: &str, x: &str, y: Axis, series: Vec<Series>| Chart {
@@ -259,7 +268,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
             vec![Series::new("", fluctuations)],
         ),
     ];
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts)
+        .with([("neurons a layer", hidden as f64), ("training images", split.train.len() as f64)]))
 }
 
 #[cfg(test)]

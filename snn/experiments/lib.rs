@@ -1,9 +1,9 @@
-//! The model family: spiking networks and learning rules of the literature, one module each, with the experiment that
-//! shows that they do what their papers claim.
+//! Experiments of the literature on spiking networks and their learning rules, one module each, that show whether the claims
+//! of the papers hold.
 //!
-//! An [`Experiment`] has a name, a seed and a quick form. It gives [`Measurement`]s, each with a bound and, where there
-//! is one, the same figure of a baseline, and a picture. `spiccato family run NAME` prints them; `docs/family.md` has a
-//! row for each.
+//! An [`Experiment`] has a name, a seed and a quick form. It gives [`Measurement`]s and a picture. Each figure has a bound and,
+//! where it is about a mechanism, the same figure with the mechanism removed, which has to miss the bound.
+//! `spiccato snn run NAME` prints them; `docs/snn.md` has a row for each.
 //!
 //! Models of single spikes and continuous time run on the engine of `spiccato_snn`, on plain slices. Those that learn from batches of
 //! sequences run on tensors.
@@ -25,11 +25,12 @@ mod measurement;
 mod neulvm;
 mod spike_representations;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-pub use measurement::{Bound, Measurement};
+pub use measurement::{Bound, Measurement, Row};
 
 use spiccato_plots::Chart;
 use spiccato_snn::images::Split;
@@ -55,14 +56,34 @@ fn mnist(settings: &Settings) -> Result<Split> {
 
 /// What an experiment found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outcome {
     /// Figures, each with its bound.
     pub measurements: Vec<Measurement>,
     /// The picture: one chart or several, one below the other.
     pub charts: Vec<Chart>,
+    /// Sizes, rates and durations that it was run with.
+    pub parameters: BTreeMap<&'static str, f64>,
 }
 
 impl Outcome {
+    fn new(measurements: Vec<Measurement>, charts: Vec<Chart>) -> Self {
+        Self { measurements, charts, parameters: BTreeMap::new() }
+    }
+
+    /// The same with these parameters besides.
+    fn with<const N: usize>(mut self, parameters: [(&'static str, f64); N]) -> Self {
+        self.parameters.extend(parameters);
+        self
+    }
+
+    /// Takes in another part of an experiment.
+    fn extend(&mut self, part: Self) {
+        self.measurements.extend(part.measurements);
+        self.charts.extend(part.charts);
+        self.parameters.extend(part.parameters);
+    }
+
     /// True if every figure is within its bound.
     pub fn passed(&self) -> bool {
         self.measurements.iter().all(Measurement::passed)
@@ -88,6 +109,25 @@ impl Experiment {
     /// If the computation breaks down, or data that it needs is missing. A missed bound is no error.
     pub fn run(&self, settings: &Settings) -> Result<Outcome> {
         (self.run)(settings)
+    }
+
+    /// Figures as JSON has them.
+    pub fn rows<'a>(&'a self, settings: &Settings, outcome: &'a Outcome) -> Vec<Row<'a>> {
+        let row = |measurement: &'a Measurement| Row {
+            experiment: self.name,
+            part: measurement.experiment,
+            metric: measurement.metric,
+            value: measurement.value,
+            direction: measurement.bound.direction(),
+            bound: measurement.bound.limit(),
+            baseline: measurement.baseline,
+            ablation: measurement.ablation,
+            passed: measurement.passed(),
+            seed: settings.seed,
+            quick: settings.quick,
+            parameters: &outcome.parameters,
+        };
+        outcome.measurements.iter().map(row).collect()
     }
 
     /// The experiment with this name.
@@ -130,13 +170,34 @@ mod tests {
             let outcome = experiment.run(&Settings { seed: 1, quick: true, data: None }).unwrap();
             assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
             spiccato_plots::column_to_svg(&outcome.charts).unwrap();
+            // Without its mechanism, a claim fails.
+            let red = outcome.measurements.iter().filter(|m| m.ablation.is_some() && m.turns_red()).count();
+            assert!(red > 0, "{}: no figure has an ablation", experiment.name);
+            println!("{}: {red} of {} figures with ablations", experiment.name, outcome.measurements.len());
         }
+    }
+
+    #[test]
+    fn rows_have_what_is_needed_to_read_them() {
+        let experiment = Experiment::find("dendrites").unwrap();
+        let settings = Settings { seed: 3, quick: true, data: None };
+        let outcome = experiment.run(&settings).unwrap();
+        let rows = serde_json::to_value(experiment.rows(&settings, &outcome)).unwrap();
+        let first = &rows[0];
+        assert_eq!(
+            (&first["experiment"], &first["direction"], &first["seed"]),
+            (&"dendrites".into(), &"at most".into(), &3.into())
+        );
+        assert_eq!(first["parameters"]["patterns"], 40.0);
     }
 
     #[test]
     fn a_seed_fixes_the_outcome() {
         let dendrites = Experiment::find("dendrites").unwrap();
-        let run = |seed| dendrites.run(&Settings { seed, quick: true, data: None }).unwrap().measurements;
+        let run = |seed| -> Vec<f64> {
+            let outcome = dendrites.run(&Settings { seed, quick: true, data: None }).unwrap();
+            outcome.measurements.iter().map(|measurement| measurement.value).collect()
+        };
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
     }

@@ -181,7 +181,7 @@ impl Model {
             error: error / power,
             rate: record.mean_rate(NEURONS, steps as f64 * TIME_STEP),
             imbalance: difference / sum,
-            variation: record.interval_variation(NEURONS).unwrap_or(0.0),
+            variation: record.interval_variation(NEURONS).unwrap_or(f64::NAN),
             record,
         }
     }
@@ -220,12 +220,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let part = "learning";
     let measurements = vec![
         Measurement::at_most(part, "decoding error / signal power", after.error, before.error / 10.0)
-            .against(before.error),
-        Measurement::at_most(part, "firing rate, Hz", after.rate, before.rate / 2.0).against(before.rate),
-        Measurement::at_most(part, "imbalance Σ|E−I| / Σ(E+I)", after.imbalance, 0.1).against(before.imbalance),
-        Measurement::at_most(part, "distance of recurrent weights from −FᵀF", distance, 0.02).against(distance_before),
+            .ablated(before.error),
+        Measurement::at_most(part, "firing rate, Hz", after.rate, before.rate / 2.0).ablated(before.rate),
+        Measurement::at_most(part, "imbalance Σ|E−I| / Σ(E+I)", after.imbalance, 0.1).ablated(before.imbalance),
+        Measurement::at_most(part, "distance of recurrent weights from −FᵀF", distance, 0.02).ablated(distance_before),
         Measurement::at_least(part, "local variation of spike intervals", after.variation, 0.7)
-            .against(before.variation),
+            .ablated(before.variation),
     ];
     let end = steps as f64 * TIME_STEP;
     let line = |name: &str, first: f64, value: fn(&Evaluation) -> f64, last: f64| {
@@ -257,7 +257,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         size: (SIZE.0, SIZE.1 / 2),
     };
     let charts = vec![progress, raster("Spikes before", &before.record), raster("Spikes after", &after.record)];
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts).with([("steps", steps as f64)]))
 }
 
 #[cfg(test)]

@@ -5,17 +5,19 @@
 //! λ ← λ − α·(W − W̄) and W̄ ← (1 − β)·W̄ + β·W − (β/α)·λ: the running average W̄ holds together what successive parts of a
 //! sequence ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use spiccato_neurons::Random;
 
 use crate::learning_rule::Optimize;
 use crate::optimizer::clip;
 use crate::variables::Variables;
 
 /// An optimiser whose steps stay near a running average.
+#[derive(Debug)]
 pub struct Regularised<O> {
     inner: O,
     alpha: f64,
@@ -25,6 +27,7 @@ pub struct Regularised<O> {
     states: BTreeMap<String, State>,
 }
 
+#[derive(Debug)]
 struct State {
     /// W̄
     average: Tensor,
@@ -84,6 +87,33 @@ impl<O: Optimize> Optimize for Regularised<O> {
 
     fn set_rate(&mut self, rate: f64) {
         self.inner.set_rate(rate);
+    }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        let mut tensors = self.inner.state()?;
+        for (name, state) in &self.states {
+            tensors.insert(format!("{name}.average"), state.average.copy()?);
+            tensors.insert(format!("{name}.multiplier"), state.multiplier.copy()?);
+        }
+        Ok(tensors)
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        self.inner.restore(variables, state)?;
+        for (name, own) in &mut self.states {
+            let entry = |kind: &str, like: &Tensor| -> Result<Tensor> {
+                let entry = state.get(&format!("{name}.{kind}"));
+                let entry = entry.with_context(|| format!("there is no {kind} of '{name}'"))?;
+                ensure!(entry.shape() == like.shape(), "the {kind} of '{name}' has not the variable's shape");
+                Ok(entry.to_dtype(like.dtype())?)
+            };
+            (own.average, own.multiplier) = (entry("average", &own.average)?, entry("multiplier", &own.average)?);
+        }
+        Ok(())
+    }
+
+    fn reseed(&mut self, random: Random) {
+        self.inner.reseed(random);
     }
 }
 

@@ -1,13 +1,17 @@
 //! What all learning rules of batched networks have in common: from a batch of sequences to gradients by variable, and
 //! from there to any optimiser. Rules that are no gradients of a loss fill the [`GradStore`] by hand.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
+use spiccato_neurons::Random;
 
 use crate::variables::Variables;
 
 /// What a rule found on one batch.
+#[derive(Debug)]
 pub struct Gradients {
     /// Direction of steepest ascent, or what the rule has in its place, by variable.
     pub store: GradStore,
@@ -34,6 +38,45 @@ pub trait Optimize {
 
     /// Changes the learning rate.
     fn set_rate(&mut self, rate: f64);
+
+    /// The state as tensors by name, for a training that is to go on another time.
+    ///
+    /// # Errors
+    /// If they can't be made.
+    fn state(&self) -> Result<HashMap<String, Tensor>>;
+
+    /// Takes up a state that [`Optimize::state`] gave, of the same optimiser for these variables.
+    ///
+    /// # Errors
+    /// If an entry doesn't fit its variable.
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()>;
+
+    /// Gives optimisers that draw random numbers a new stream of them.
+    fn reseed(&mut self, random: Random) {
+        let _ = random;
+    }
+}
+
+impl<O: Optimize + ?Sized> Optimize for Box<O> {
+    fn step(&mut self, variables: &Variables, gradients: &GradStore) -> Result<()> {
+        (**self).step(variables, gradients)
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        (**self).set_rate(rate);
+    }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        (**self).state()
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        (**self).restore(variables, state)
+    }
+
+    fn reseed(&mut self, random: Random) {
+        (**self).reseed(random);
+    }
 }
 
 /// One step of training. Gives the loss before the step.
@@ -52,6 +95,7 @@ pub fn train_step<Batch: ?Sized>(
 }
 
 /// Backpropagation through time: the gradient of the scalar that a function makes of a batch.
+#[derive(Debug)]
 pub struct Backpropagation<F>(pub F);
 
 impl<Batch: ?Sized, F: FnMut(&Batch) -> Result<Tensor>> LearningRule<Batch> for Backpropagation<F> {
@@ -66,7 +110,6 @@ mod tests {
     use super::*;
     use crate::optimizer::{Method, Optimizer};
     use candle_core::Device;
-    use spiccato_neurons::Random;
 
     #[test]
     fn backpropagation_and_any_optimiser_fit_a_line() -> Result<()> {

@@ -1,22 +1,61 @@
 //! Spiking neural networks on Candle: layers, learning rules, optimisers, encoders and engines.
 //!
-//! Models of single spikes and continuous time run on the [`engine`], on plain slices. Those that learn from batches of
-//! sequences run on tensors: a [`learning_rule`] makes gradients by variable of a batch, an [`optimizer`] takes the step.
-//! Neuron dynamics, surrogate gradients and fused operations are those of `spiccato_neurons`.
+//! A network in ten lines, that learns to tell digits from one spike a pixel:
+//!
+//! ```
+//! use spiccato_snn::dataset::{Dataset, Encoder};
+//! use spiccato_snn::description::NetworkDescription;
+//! use spiccato_snn::layers::LifOptions;
+//! use spiccato_snn::network::Network;
+//! use spiccato_snn::training::{TrainingDescription, fit};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let data = Dataset::drawn_digits(300, 10, Encoder::Latency { steps: 12 }, 1)?;
+//! let layers = NetworkDescription::new(&[100]).linear_with_gain(40, 5.0).lif(LifOptions::default());
+//! let network = Network::new(&layers.linear(10).leaky_integrator(10.0), 1)?;
+//! let mut settings = TrainingDescription::default();
+//! settings.epochs = 3;
+//! let report = fit(&network, &settings, &data, &mut |epoch| println!("{epoch:?}"))?;
+//! assert!(report.test_accuracy > Some(0.5));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`layers`]: affine maps, convolutions, integrate-and-fire neurons with adaptation, currents and time constants that are
+//!   learned, leaky integrators, event-based gated units, delays; [`description`] and [`network`] put them together, save
+//!   and load them. Every layer takes the state that an earlier call left, so sequences can be streamed.
+//! - [`rules`]: backpropagation through time, e-prop, forward propagation through time; [`rewiring`] keeps weights sparse
+//!   under any of them. [`training`]: one loop for all.
+//! - [`dataset`]: npz files of events or arrays, IDX images, folders of recordings, and encoders.
+//! - [`recurrent_network`] and [`eprop_rule`]: recurrent networks of neurons in groups of different kinds, with a form of
+//!   e-prop whose cost scales with the number of events. Custom gradients: [`learning_rule`], [`optimizer`],
+//!   [`forward_propagation_rule`].
+//! - [`engine`]: models of single spikes and continuous time on plain slices.
+//!
+//! Parameters follow Candle's conventions ([`parameters`]). Neuron dynamics, surrogate gradients and fused operations are
+//! those of `spiccato_neurons`.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod classification;
+pub mod dataset;
+pub mod description;
 pub mod encoders;
 pub mod engine;
 pub mod eprop_rule;
 pub mod forward_propagation_rule;
 pub mod image_encoders;
 pub mod images;
+pub mod layers;
 pub mod learning_rule;
+pub mod network;
 pub mod optimizer;
+pub mod parameters;
 pub mod recurrent_network;
 pub mod rewiring;
+pub mod rules;
 pub mod targets;
+pub mod training;
 pub mod variables;
 #[cfg(feature = "audio")]
 pub mod wav;

@@ -10,10 +10,13 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::learning_rule::Optimize;
 use crate::variables::{Variables, set_values, values};
+use serde::{Deserialize, Serialize};
 use spiccato_neurons::Adam;
 
 /// How a gradient becomes a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Method {
     /// u ← momentum·u + g, w ← w − rate·u.
     Sgd {
@@ -47,60 +50,6 @@ impl Optimizer {
     /// An optimiser at the start, with this learning rate.
     pub fn new(method: Method, rate: f64) -> Self {
         Self { method, rate, states: BTreeMap::new() }
-    }
-
-    /// The state as tensors by name, `f64`.
-    ///
-    /// # Errors
-    /// If they can't be made.
-    pub fn state(&self) -> Result<HashMap<String, Tensor>> {
-        let mut tensors = HashMap::new();
-        let mut add = |name: String, values: &[f64]| -> Result<()> {
-            tensors.insert(name, Tensor::new(values, &Device::Cpu)?);
-            Ok(())
-        };
-        for (name, state) in &self.states {
-            match state {
-                State::Velocity(velocity) => add(format!("{name}.velocity"), velocity)?,
-                State::Moments(adam) => {
-                    add(format!("{name}.first"), &adam.first)?;
-                    add(format!("{name}.second"), &adam.second)?;
-                    add(format!("{name}.steps"), &[f64::from(adam.steps)])?;
-                }
-            }
-        }
-        Ok(tensors)
-    }
-
-    /// Takes up a state that [`Optimizer::state`] gave, of an optimiser of the same method for these variables.
-    ///
-    /// # Errors
-    /// If an entry doesn't fit its variable. Variables without any entry start anew.
-    pub fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
-        let mut states = BTreeMap::new();
-        for (name, variable) in variables.iter() {
-            let entry = |kind: &str| -> Result<Option<Vec<f64>>> {
-                let Some(tensor) = state.get(&format!("{name}.{kind}")) else { return Ok(None) };
-                let entry = values(tensor)?;
-                let expected = if kind == "steps" { 1 } else { variable.elem_count() };
-                ensure!(entry.len() == expected, "state {name}.{kind} has {} values, not {expected}", entry.len());
-                Ok(Some(entry))
-            };
-            let restored = match self.method {
-                Method::Sgd { .. } => entry("velocity")?.map(State::Velocity),
-                Method::Adam | Method::AdamW { .. } => match (entry("first")?, entry("second")?, entry("steps")?) {
-                    (Some(first), Some(second), Some(steps)) => {
-                        let adam = Adam { steps: steps[0] as i32, first, second, ..Adam::new(0, self.rate) };
-                        Some(State::Moments(adam))
-                    }
-                    (None, None, None) => None,
-                    _ => anyhow::bail!("the state of variable '{name}' is incomplete"),
-                },
-            };
-            states.extend(restored.map(|state| (name.to_owned(), state)));
-        }
-        self.states = states;
-        Ok(())
     }
 
     /// Writes the state into a safetensors file.
@@ -155,6 +104,52 @@ impl Optimize for Optimizer {
 
     fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
+    }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        let mut tensors = HashMap::new();
+        let mut add = |name: String, values: &[f64]| -> Result<()> {
+            tensors.insert(name, Tensor::new(values, &Device::Cpu)?);
+            Ok(())
+        };
+        for (name, state) in &self.states {
+            match state {
+                State::Velocity(velocity) => add(format!("{name}.velocity"), velocity)?,
+                State::Moments(adam) => {
+                    add(format!("{name}.first"), &adam.first)?;
+                    add(format!("{name}.second"), &adam.second)?;
+                    add(format!("{name}.steps"), &[f64::from(adam.steps)])?;
+                }
+            }
+        }
+        Ok(tensors)
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        let mut states = BTreeMap::new();
+        for (name, variable) in variables.iter() {
+            let entry = |kind: &str| -> Result<Option<Vec<f64>>> {
+                let Some(tensor) = state.get(&format!("{name}.{kind}")) else { return Ok(None) };
+                let entry = values(tensor)?;
+                let expected = if kind == "steps" { 1 } else { variable.elem_count() };
+                ensure!(entry.len() == expected, "state {name}.{kind} has {} values, not {expected}", entry.len());
+                Ok(Some(entry))
+            };
+            let restored = match self.method {
+                Method::Sgd { .. } => entry("velocity")?.map(State::Velocity),
+                Method::Adam | Method::AdamW { .. } => match (entry("first")?, entry("second")?, entry("steps")?) {
+                    (Some(first), Some(second), Some(steps)) => {
+                        let adam = Adam { steps: steps[0] as i32, first, second, ..Adam::new(0, self.rate) };
+                        Some(State::Moments(adam))
+                    }
+                    (None, None, None) => None,
+                    _ => anyhow::bail!("the state of variable '{name}' is incomplete"),
+                },
+            };
+            states.extend(restored.map(|state| (name.to_owned(), state)));
+        }
+        self.states = states;
+        Ok(())
     }
 }
 

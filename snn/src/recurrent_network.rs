@@ -13,6 +13,7 @@ use spiccato_neurons::dynamics::{Population, PseudoDerivative};
 use spiccato_neurons::ops::{Detach, leaky_scan, recurrent_scan};
 
 use crate::learning_rule::{Gradients, LearningRule};
+use crate::targets::OutputError;
 use crate::variables::Variables;
 use spiccato_neurons::Random;
 
@@ -48,13 +49,6 @@ pub struct Response {
     pub potential: Tensor,
     /// Readout y.
     pub readout: Tensor,
-}
-
-/// What is wrong with the output of one step.
-pub trait OutputError: Sync {
-    /// Writes the derivative of the loss by the readout at step `time` of sequence `item`; gives the step's share of
-    /// the loss.
-    fn at(&self, item: usize, time: usize, readout: &[f32], error: &mut [f32]) -> f64;
 }
 
 /// Inputs (batch, time, inputs), and what the outputs should be.
@@ -175,6 +169,7 @@ fn shards(batch: usize) -> Vec<(usize, usize)> {
 }
 
 /// Backpropagation through time. With `detach` it leaves out what e-prop leaves out.
+#[derive(Debug)]
 pub struct Bptt<'a> {
     /// What learns.
     pub network: &'a RecurrentNetwork,

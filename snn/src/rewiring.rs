@@ -6,9 +6,9 @@
 //! - soft-DEEP R (algorithm 2): dormant θ diffuse below 0, down to a floor, and become active when they come above. The
 //!   floor −(1 − p)·T / (p·l1) makes the share of active ones p on average where nothing is to be learned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 
@@ -46,6 +46,7 @@ pub enum Formation {
     Soft,
 }
 
+#[derive(Debug)]
 struct Matrix {
     sign: Vec<f64>,
     theta: Vec<f64>,
@@ -54,6 +55,7 @@ struct Matrix {
 }
 
 /// An optimiser that keeps some of the variables sparse.
+#[derive(Debug)]
 pub struct DeepRewiring<O> {
     inner: O,
     walk: Walk,
@@ -149,6 +151,36 @@ impl<O: Optimize> Optimize for DeepRewiring<O> {
         self.inner.set_rate(rate);
         self.walk.rate = rate;
     }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        let mut tensors = self.inner.state()?;
+        for (name, matrix) in &self.matrices {
+            tensors.insert(format!("{name}.theta"), Tensor::new(&matrix.theta[..], &Device::Cpu)?);
+            tensors.insert(format!("{name}.sign"), Tensor::new(&matrix.sign[..], &Device::Cpu)?);
+        }
+        Ok(tensors)
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        self.inner.restore(&self.parameters, state)?;
+        for (name, matrix) in &mut self.matrices {
+            let entry = |kind: &str| -> Result<Vec<f64>> {
+                let entry = state.get(&format!("{name}.{kind}"));
+                let entry = values(entry.with_context(|| format!("there is no {kind} of '{name}'"))?)?;
+                let expected = matrix.theta.len();
+                ensure!(entry.len() == expected, "{name}.{kind} has {} values, not {expected}", entry.len());
+                Ok(entry)
+            };
+            (matrix.theta, matrix.sign) = (entry("theta")?, entry("sign")?);
+            set_values(self.parameters.get(name)?, &matrix.theta)?;
+            set_values(variables.get(name)?, &matrix.weights())?;
+        }
+        Ok(())
+    }
+
+    fn reseed(&mut self, random: Random) {
+        self.random = random;
+    }
 }
 
 impl Matrix {
@@ -194,6 +226,7 @@ impl Matrix {
 }
 
 /// The control: connections drawn once, that then stay where they are.
+#[derive(Debug)]
 pub struct FixedMask<O> {
     inner: O,
     masks: BTreeMap<String, Tensor>,
@@ -232,6 +265,18 @@ impl<O: Optimize> Optimize for FixedMask<O> {
 
     fn set_rate(&mut self, rate: f64) {
         self.inner.set_rate(rate);
+    }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        self.inner.state()
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        self.inner.restore(variables, state)
+    }
+
+    fn reseed(&mut self, random: Random) {
+        self.inner.reseed(random);
     }
 }
 

@@ -1,6 +1,11 @@
 //! Tasks of recurrent networks: which output is wanted at which step, and how far it is from that.
 
-use crate::recurrent_network::OutputError;
+/// What is wrong with the output of one step.
+pub trait OutputError: Sync {
+    /// Writes the derivative of the loss by the readout at step `time` of sequence `item`; gives the step's share of
+    /// the loss.
+    fn at(&self, item: usize, time: usize, readout: &[f32], error: &mut [f32]) -> f64;
+}
 
 /// Outputs with these values (batch, time, outputs); loss ½ · Σ (y − y*)², mean over the batch.
 #[derive(Debug, Clone)]

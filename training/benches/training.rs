@@ -9,7 +9,7 @@ use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use spiccato::signal::SAMPLE_RATE;
 use spiccato_datasets::find_sources;
 use spiccato_training::config::{Augmentation, PriorConfig};
-use spiccato_training::data::{Corpus, Draw, crops, open_corpus};
+use spiccato_training::data::{Corpus, CorpusSettings, Draw, WeightedSources, crops, open_corpus};
 use spiccato_training::{Trainer, TrainingConfig};
 use tempfile::TempDir;
 
@@ -37,31 +37,40 @@ fn corpus(folder: &TempDir) -> Corpus {
         }
         wav.finalize().expect("a file");
     }
-    let (sources, _) = find_sources(folder.path()).expect("files");
-    open_corpus(&sources, &folder.path().join(".cache"), |_, _| ()).expect("a corpus")
+    let sources = find_sources(folder.path()).expect("files").sources;
+    let settings = CorpusSettings::new(folder.path().join(".cache"));
+    open_corpus(&[WeightedSources { weight: 1.0, sources }], &settings, |_, _| ()).expect("a corpus")
 }
 
 fn loading(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let corpus = corpus(&folder);
     let usual = Augmentation::default();
+    let with = |change: fn(&mut Augmentation, &Augmentation)| {
+        let mut augmentation = Augmentation::none();
+        change(&mut augmentation, &usual);
+        augmentation
+    };
     let cases = [
-        ("usual changes", usual.clone()),
-        ("pitch", Augmentation { resample_cents: 30.0, ..usual.clone() }),
-        ("a room in one of four", Augmentation { room_share: 0.25, ..usual.clone() }),
-        ("pitch and a room in one of four", Augmentation { resample_cents: 30.0, room_share: 0.25, ..usual }),
+        ("no changes", Augmentation::none()),
+        ("pitch", with(|to, from| to.resample_share = from.resample_share)),
+        ("mixtures", with(|to, from| to.mixture_share = from.mixture_share)),
+        ("rooms", with(|to, from| to.room_share = from.room_share)),
+        ("noise", with(|to, from| to.noise_share = from.noise_share)),
+        ("all changes", usual.clone()),
     ];
     let mut group = criterion.benchmark_group("crops");
     group.sample_size(20);
     let TrainingConfig { batch, frames, features, .. } = TrainingConfig::default();
     let scale = features.scale().expect("a scale");
+    let pools = corpus.pools(0).expect("clips");
     for (name, augmentation) in cases {
         let mut step = 0;
         group.bench_function(name, |b| {
             b.iter(|| {
                 step += 1;
                 let draw = Draw { seed: 0, step, batch, places: 0..batch, frames };
-                crops(&corpus.train, &draw, &augmentation, &scale).expect("crops")
+                crops(&pools, &draw, &augmentation, &scale).expect("crops")
             });
         });
     }
@@ -86,12 +95,17 @@ fn time_steps(config: &TrainingConfig, corpus: &Corpus, count: u64) -> Duration 
 fn steps(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let corpus = corpus(&folder);
-    let long = TrainingConfig { validation_interval: u64::MAX, checkpoint_seconds: 1e9, ..TrainingConfig::default() };
-    let with_prior = PriorConfig { start: 0.0, information_ramp: (0.0, 0.0), ..PriorConfig::default() };
+    let (mut long, mut with_prior) = (TrainingConfig::default(), PriorConfig::default());
+    (long.steps, long.validation_interval, long.checkpoint_seconds) = (1_000_000, u64::MAX, 1e9);
+    (with_prior.start, with_prior.information_ramp) = (0.0, (0.0, 0.0));
     let mut group = criterion.benchmark_group("step");
     group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(20));
     for (name, prior) in [("network", PriorConfig::default()), ("network and prior", with_prior)] {
-        let config = TrainingConfig { steps: 1_000_000, prior, ..long.clone() };
+        let config = {
+            let mut config = long.clone();
+            config.prior = prior;
+            config
+        };
         group.bench_function(name, |b| b.iter_custom(|count| time_steps(&config, &corpus, count)));
     }
 }

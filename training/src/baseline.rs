@@ -1,9 +1,9 @@
-//! The quantisers that events are compared with, as codecs: audio → a stored file → audio, so that they are measured by
-//! real bytes and by the same ears.
+//! The quantisers that events are compared with, as complete codecs: audio → a stored file → audio. They are measured like
+//! the events are, by the bytes of real files and by the decoded sound.
 //!
 //! A baseline file is for measuring, not for keeping; all numbers are little-endian:
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | 4 | `SPBL` |
 //! | 4 | number of samples at 24 kHz |
@@ -20,11 +20,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use spiccato::entropy::{BitSink, RangeDecoder, RangeEncoder};
 use spiccato::network::{Network, quality_features};
-use spiccato::signal::{BANDS, FeatureScale, HOP, Loudness, SAMPLE_RATE, Synthesizer, analyze, frame_count};
+use spiccato::signal::{BANDS, FeatureScale, HOP, Loudness, Renderer, SAMPLE_RATE, analyze, frame_count};
 
 use crate::bottleneck::{Alphabet, Bottleneck, BottleneckConfig};
-use crate::trainer::{CHECKPOINT, averaged};
-use crate::{TrainingConfig, checkpoint};
+use crate::checkpoint;
+use crate::config::TrainingConfig;
+use crate::run_folder::RunFolder;
+use crate::variables::builder;
 
 const MAGIC: &[u8; 4] = b"SPBL";
 
@@ -45,24 +47,30 @@ pub struct Baseline {
     bottleneck: Bottleneck,
 }
 
+impl std::fmt::Debug for Baseline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Baseline").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 impl Baseline {
     /// Loads the averaged weights of the run in `folder`.
     ///
     /// # Errors
     /// If there is no checkpoint, or it is one of events, whose files are `.spic`.
     pub fn load(folder: &Path) -> Result<Self> {
-        let path = folder.join(CHECKPOINT);
+        let path = RunFolder::new(folder).checkpoint();
         let saved = checkpoint::load(&path)?;
         ensure!(
             saved.config.bottleneck != BottleneckConfig::Events,
-            "{}: a run with events: use its model.safetensors with `spiccato compress --model`",
+            "{}: a run with events: use its model.safetensors with the codec",
             path.display()
         );
-        let weights = averaged(&saved.variables, &saved.optimizer)?;
+        let weights = saved.averaged()?;
         let context = || path.display().to_string();
         Ok(Self {
-            network: Network::new(&saved.config.network, &weights).with_context(context)?,
-            bottleneck: Bottleneck::new(saved.config.bottleneck, &saved.config.network, &weights)
+            network: Network::new(&saved.config.network, &builder(&weights)).with_context(context)?,
+            bottleneck: Bottleneck::new(saved.config.bottleneck, &saved.config.network, &builder(&weights))
                 .with_context(context)?,
             scale: saved.config.features.scale().with_context(context)?,
             config: saved.config,
@@ -168,14 +176,10 @@ impl Baseline {
         let quality = quality_features(&[self.config.bottleneck.quality_of(network, step)], network.knots)?;
         let code = self.bottleneck.decode(symbols, step)?;
         let features = self.network.decoder.forward(&code, &quality)?.flatten_all()?.to_vec1::<f32>()?;
-        let mut bands = Vec::with_capacity(features.len());
-        self.scale.magnitudes(&features, gain, &mut bands);
-        let mut synthesizer = Synthesizer::mono();
+        let mut renderer = Renderer::new(self.scale.clone(), gain, 1);
         let mut out = [Vec::with_capacity(samples)];
-        for frame in bands.as_chunks::<BANDS>().0 {
-            synthesizer.push(frame, &mut out);
-        }
-        synthesizer.finish(samples as u64, &mut out)?;
+        renderer.push(&features, &mut out);
+        renderer.finish(samples as u64, &mut out)?;
         let [out] = out;
         Ok(out)
     }

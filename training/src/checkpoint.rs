@@ -7,11 +7,12 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use spiccato::atomic_file::AtomicFile;
+use spiccato::atomic_file::{AtomicFile, Existing};
 
-use crate::TrainingConfig;
-use crate::optimizer::{Moments, Optimizer};
-use crate::variables::Variables;
+use crate::config::TrainingConfig;
+use crate::optimiser::{Optimiser, State};
+use crate::step::{initial, is_fixed};
+use crate::variables::{Variables, Weights};
 
 /// Metadata key with the progress in JSON on the first line and the configuration in TOML after it: one key, since the
 /// order of several would differ from file to file.
@@ -26,45 +27,55 @@ pub(crate) struct RunProgress {
     pub(crate) best: Option<f64>,
 }
 
+/// A run as it was saved.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) config: TrainingConfig,
+    pub(crate) progress: RunProgress,
+    pub(crate) variables: Variables,
+    pub(crate) optimiser: Optimiser,
+}
+
+impl Checkpoint {
+    /// The averaged weights.
+    pub(crate) fn averaged(&self) -> Result<Weights> {
+        self.optimiser.averaged(&self.variables, is_fixed)
+    }
+}
+
 /// Saves the run; a good older file is replaced only once the new one is complete.
 pub(crate) fn save(
     path: &Path,
     config: &TrainingConfig,
     progress: RunProgress,
     variables: &Variables,
-    optimizer: &Optimizer,
+    optimiser: &Optimiser,
 ) -> Result<()> {
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, variable) in variables.iter() {
         let shape = variable.dims().to_vec();
-        let state = optimizer.moments.get(name).ok_or_else(|| anyhow!("no optimiser state for {name}"))?;
+        let State { adam, average } =
+            optimiser.states.get(name).ok_or_else(|| anyhow!("no optimiser state for {name}"))?;
         let weights = variable.flatten_all()?.to_vec1::<f32>()?;
         let parts: [(&str, &[f32]); 4] =
-            [("weight", &weights), ("first", &state.first), ("second", &state.second), ("average", &state.average)];
+            [("weight", &weights), ("first", &adam.first), ("second", &adam.second), ("average", average)];
         for (part, values) in parts {
             let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            tensors.push((format!("{part}:{name}"), shape.clone(), bytes));
+            tensors.push((format!("{part}:{name}"), Dtype::F32, shape.clone(), bytes));
         }
+        tensors.push((format!("steps:{name}"), Dtype::I32, vec![1], adam.steps.to_le_bytes().to_vec()));
     }
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>>>()?;
     let run = format!("{}\n{}", serde_json::to_string(&progress)?, toml::to_string(config)?);
     let metadata = HashMap::from([(RUN_KEY.to_owned(), run)]);
     let file = safetensors::serialize(views, Some(metadata))?;
-    let mut out = AtomicFile::create(path)?;
+    let mut out = AtomicFile::create(path, Existing::Replace)?;
     out.write_all(&file).with_context(|| path.display().to_string())?;
     out.commit()?;
     Ok(())
-}
-
-/// A run as it was saved.
-pub(crate) struct Checkpoint {
-    pub(crate) config: TrainingConfig,
-    pub(crate) progress: RunProgress,
-    pub(crate) variables: Variables,
-    pub(crate) optimizer: Optimizer,
 }
 
 /// True for checkpoints, false for any other file.
@@ -89,28 +100,32 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
     let config = TrainingConfig::from_toml(config).with_context(|| name.to_string())?;
     let progress = serde_json::from_str(progress).with_context(|| format!("{name}: {RUN_KEY}"))?;
     let tensors = SafeTensors::deserialize(&file).with_context(|| name.to_string())?;
-    let values = |part: &str, weight: &str, shape: &[usize]| -> Result<Vec<f32>> {
+    let bytes = |part: &str, weight: &str, dtype: Dtype, shape: &[usize]| {
         let view =
             tensors.tensor(&format!("{part}:{weight}")).with_context(|| format!("{name}: {part} of {weight}"))?;
         ensure!(
-            view.shape() == shape && view.dtype() == Dtype::F32,
-            "{name}: {part} of {weight} is {:?} {:?}, not single precision {shape:?}: a checkpoint of another network",
+            view.shape() == shape && view.dtype() == dtype,
+            "{name}: {part} of {weight} is {:?} {:?}, not {dtype:?} {shape:?}: a checkpoint of another network",
             view.dtype(),
             view.shape()
         );
-        Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Ok(view.data())
     };
-    let mut weights = BTreeMap::new();
-    let mut moments = BTreeMap::new();
-    for parameter in config.parameters() {
-        let (weight, shape) = (parameter.name, parameter.shape);
-        let state = Moments {
-            first: values("first", &weight, &shape)?,
-            second: values("second", &weight, &shape)?,
-            average: values("average", &weight, &shape)?,
+    let variables = initial(&config)?;
+    let mut states = BTreeMap::new();
+    let names: Vec<(String, Vec<usize>)> =
+        variables.iter().map(|(name, variable)| (name.to_owned(), variable.dims().to_vec())).collect();
+    for (weight, shape) in names {
+        let values = |part: &str| -> Result<Vec<f32>> {
+            let bytes = bytes(part, &weight, Dtype::F32, &shape)?;
+            Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
         };
-        moments.insert(weight.clone(), state);
-        weights.insert(weight.clone(), (shape.clone(), values("weight", &weight, &shape)?));
+        let mut state = State::new(values("average")?);
+        (state.adam.first, state.adam.second) = (values("first")?, values("second")?);
+        let steps = bytes("steps", &weight, Dtype::I32, &[1])?.first_chunk();
+        state.adam.steps = steps.copied().map_or(0, i32::from_le_bytes);
+        variables.set(&weight, values("weight")?)?;
+        states.insert(weight, state);
     }
-    Ok(Checkpoint { config, progress, variables: Variables::from_values(weights)?, optimizer: Optimizer { moments } })
+    Ok(Checkpoint { config, progress, variables, optimiser: Optimiser { states } })
 }

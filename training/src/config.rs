@@ -1,4 +1,8 @@
-//! What describes a training run: read from TOML, kept in the run's folder.
+//! Settings of a training run: read from TOML, kept in the run's folder.
+//!
+//! The defaults are those of the run that trained the built-in model.
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -10,7 +14,10 @@ use crate::bottleneck::BottleneckConfig;
 /// A training run. Every field has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TrainingConfig {
+    /// Sources of audio and their weights.
+    pub sources: Vec<DataSource>,
     /// Seed of the initial weights and of every random choice.
     pub seed: u64,
     /// Steps of the optimiser in the whole run.
@@ -39,11 +46,13 @@ pub struct TrainingConfig {
     pub pressure: (f64, f64),
     /// Shares of the run at which the pressure starts to rise from zero and at which it is full.
     pub pressure_ramp: (f64, f64),
+    /// Whether the pressure follows the bitrates in `target_kbps`, once the information under the prior counts; otherwise
+    /// it stays as it is set.
+    pub rate_control: bool,
     /// Bitrates in kbit/s, at quality 0 and at quality 1, that the pressure is to lead to; between them the logarithm is
-    /// linear in the quality. Without them the pressure stays as it is set. They count once the information under the
-    /// prior does.
-    pub target_kbps: Option<(f64, f64)>,
-    /// What stands between encoder and decoder.
+    /// linear in the quality.
+    pub target_kbps: (f64, f64),
+    /// Bottleneck between encoder and decoder.
     pub bottleneck: BottleneckConfig,
     /// Steps between validations.
     pub validation_interval: u64,
@@ -59,9 +68,25 @@ pub struct TrainingConfig {
     pub network: NetworkConfig,
 }
 
+/// A source of audio.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSource {
+    /// Folder of a data set.
+    pub path: PathBuf,
+    /// Share of the crops that it gives, relative to the other sources.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
 /// The entropy model of the events, and when it takes part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct PriorConfig {
     /// Share of the run at which the prior starts to learn.
     pub start: f64,
@@ -73,7 +98,7 @@ pub struct PriorConfig {
 
 impl Default for PriorConfig {
     fn default() -> Self {
-        Self { start: 0.3, information_ramp: (0.4, 0.5), information_share: 0.8 }
+        Self { start: 0.06, information_ramp: (0.12, 0.17), information_share: 0.8 }
     }
 }
 
@@ -91,7 +116,7 @@ pub struct FeatureConfig {
 
 impl Default for FeatureConfig {
     fn default() -> Self {
-        Self { floor: 0.3, of_power: false, gate: 0.03 } // those of the first models
+        Self { floor: 0.15, of_power: true, gate: 0.0 } // those of the built-in model
     }
 }
 
@@ -109,18 +134,27 @@ impl FeatureConfig {
     }
 }
 
-/// Random changes made to each crop.
+/// Random changes made to each crop. Levels are relative to full scale, in a clip at the loudness that the codec works at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Augmentation {
     /// Largest change of level in dB, either way.
     pub gain_db: f64,
     /// Standard deviation in dB of each of three cosines over the bands that make a random smooth equaliser.
     pub equaliser_db: f64,
+    /// Share of crops that a second recording is mixed into.
+    pub mixture_share: f64,
+    /// Level of the second recording relative to the first, from and to, in dB.
+    pub mixture_db: (f64, f64),
     /// Share of crops that noise is added to.
     pub noise_share: f64,
     /// Level of that noise, from and to, in dB relative to full scale.
     pub noise_db: (f64, f64),
+    /// Largest exponent with which the amplitude of the noise falls with frequency: from 0 (white) to this.
+    pub noise_colour: f64,
+    /// Share of recordings whose pitch is changed.
+    pub resample_share: f64,
     /// Largest change of pitch in cents, either way, by resampling.
     pub resample_cents: f64,
     /// Share of crops that are heard in another room.
@@ -134,22 +168,37 @@ pub struct Augmentation {
 impl Default for Augmentation {
     fn default() -> Self {
         Self {
-            gain_db: 4.0,
+            gain_db: 5.0,
             equaliser_db: 2.5,
-            noise_share: 0.3,
-            noise_db: (-85.0, -60.0),
-            resample_cents: 0.0,
-            room_share: 0.0,
+            mixture_share: 0.125,
+            mixture_db: (-15.0, 0.0),
+            noise_share: 0.33,
+            noise_db: (-80.0, -45.0),
+            noise_colour: 1.0,
+            resample_share: 0.5,
+            resample_cents: 80.0,
+            room_share: 0.25,
             room_seconds: (0.2, 0.8),
-            room_db: (-20.0, -6.0),
+            room_db: (-20.0, -4.0),
         }
     }
 }
 
 impl Augmentation {
+    /// No change at all.
+    pub fn none() -> Self {
+        Self {
+            gain_db: 0.0,
+            equaliser_db: 0.0,
+            mixture_share: 0.0,
+            noise_share: 0.0,
+            resample_share: 0.0,
+            room_share: 0.0,
+            ..Self::default()
+        }
+    }
+
     fn validate(&self) -> Result<()> {
-        let Self { gain_db, equaliser_db, noise_share, noise_db, .. } = *self;
-        let Self { resample_cents, room_share, room_seconds, room_db, .. } = *self;
         let within = |name: &str, value: f64, least: f64, most: f64| {
             ensure!((least..=most).contains(&value), "augmentation.{name} must be from {least} to {most}, not {value}");
             Ok(())
@@ -159,55 +208,60 @@ impl Augmentation {
             within(name, from, least, most)?;
             within(name, to, least, most)
         };
-        within("gain_db", gain_db, 0.0, 100.0)?;
-        within("equaliser_db", equaliser_db, 0.0, 100.0)?;
-        within("noise_share", noise_share, 0.0, 1.0)?;
-        range("noise_db", noise_db, -100.0, 0.0)?;
-        within("resample_cents", resample_cents, 0.0, 1200.0)?;
-        within("room_share", room_share, 0.0, 1.0)?;
-        range("room_seconds", room_seconds, 0.01, 10.0)?;
-        range("room_db", room_db, -100.0, 20.0)
+        within("gain_db", self.gain_db, 0.0, 100.0)?;
+        within("equaliser_db", self.equaliser_db, 0.0, 100.0)?;
+        within("mixture_share", self.mixture_share, 0.0, 1.0)?;
+        range("mixture_db", self.mixture_db, -100.0, 20.0)?;
+        within("noise_share", self.noise_share, 0.0, 1.0)?;
+        range("noise_db", self.noise_db, -100.0, 0.0)?;
+        within("noise_colour", self.noise_colour, 0.0, 2.0)?;
+        within("resample_share", self.resample_share, 0.0, 1.0)?;
+        within("resample_cents", self.resample_cents, 0.0, 1200.0)?;
+        within("room_share", self.room_share, 0.0, 1.0)?;
+        range("room_seconds", self.room_seconds, 0.01, 10.0)?;
+        range("room_db", self.room_db, -100.0, 20.0)
     }
 }
 
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
+            sources: Vec::new(),
             seed: 0,
-            steps: 6000,
-            batch: 24,
-            frames: 128,
-            shards: 4,
+            steps: 14_400,
+            batch: 128,
+            frames: 192,
+            shards: 8,
             learning_rate: 2e-3,
-            warm_up: 100,
-            cool_down: 0.4,
+            warm_up: 200,
+            cool_down: 0.55,
             weight_decay: 0.01,
             gradient_norm: 1.0,
-            averaging: 0.998,
-            pressure: (0.8, 9.0),
-            pressure_ramp: (0.03, 0.35),
-            target_kbps: None,
+            averaging: 0.999,
+            pressure: (0.08, 14.0),
+            pressure_ramp: (0.01, 0.1),
+            rate_control: true,
+            target_kbps: (0.7, 12.0),
             bottleneck: BottleneckConfig::default(),
             validation_interval: 200,
             checkpoint_seconds: 180.0,
             prior: PriorConfig::default(),
             augmentation: Augmentation::default(),
             features: FeatureConfig::default(),
-            network: NetworkConfig::default(),
+            network: NetworkConfig { width: 320, hidden: 768, ..NetworkConfig::default() },
         }
     }
 }
 
 impl TrainingConfig {
-    /// Every parameter of a run: the network's, and those of its bottleneck and prior.
-    pub(crate) fn parameters(&self) -> Vec<spiccato::network::Parameter> {
-        let mut parameters = self.network.parameters();
-        parameters.extend(self.bottleneck.parameters(&self.network));
-        if self.bottleneck == BottleneckConfig::Events {
-            parameters.extend(crate::prior::parameters(&self.network));
-            parameters.extend(crate::rate::parameters(&self.network));
-        }
-        parameters
+    /// The rates that the pressure follows, if it does.
+    pub(crate) fn target(&self) -> Option<(f64, f64)> {
+        Some(self.target_kbps).filter(|_| self.rate_control && self.bottleneck == BottleneckConfig::Events)
+    }
+
+    /// Samples of all crops of a step.
+    pub fn samples_per_step(&self) -> usize {
+        self.batch * self.frames * spiccato::signal::HOP
     }
 
     /// Reads a configuration in TOML.
@@ -273,11 +327,17 @@ impl TrainingConfig {
             "prior must start before the information counts, with shares from 0 to 1, not {:?}",
             self.prior
         );
-        if let Some((low, high)) = self.target_kbps {
+        let (low, high) = self.target_kbps;
+        ensure!(
+            0.0 < low && low <= high && high <= 1e3,
+            "target_kbps must be two bitrates from above 0 to 1000, rising, not {:?}",
+            (low, high)
+        );
+        for DataSource { path, weight } in &self.sources {
             ensure!(
-                0.0 < low && low <= high && high <= 1e3,
-                "target_kbps must be two bitrates from above 0 to 1000, rising, not {:?}",
-                (low, high)
+                weight.is_finite() && *weight > 0.0,
+                "sources: the weight of {} must be above 0, not {weight}",
+                path.display()
             );
         }
         self.bottleneck.check()?;
@@ -328,6 +388,20 @@ mod tests {
     }
 
     #[test]
+    fn the_configurations_in_the_documentation_are_valid() {
+        for text in [
+            include_str!("../../docs/training-small.toml"),
+            include_str!("../../docs/baselines/dense.toml"),
+            include_str!("../../docs/baselines/events.toml"),
+            include_str!("../../docs/baselines/residual.toml"),
+            include_str!("../../docs/baselines/scalar.toml"),
+            include_str!("../../docs/baselines/vector.toml"),
+        ] {
+            TrainingConfig::from_toml(text).unwrap();
+        }
+    }
+
+    #[test]
     fn single_values_override_the_text() {
         let text = "steps = 10\n[augmentation]\ngain_db = 1.0\nequaliser_db = 0.5";
         let settings = ["augmentation.gain_db=6.5".to_owned(), "batch = 8".to_owned()];
@@ -339,10 +413,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_features_are_those_of_the_first_models() {
-        assert_eq!(FeatureConfig::default().scale().unwrap(), FeatureScale::first(BANDS));
-        let power = FeatureConfig { floor: 0.15, of_power: true, gate: 0.0 };
-        assert_eq!(power.scale().unwrap(), FeatureScale::of_power(0.15).unwrap());
+    fn sources_have_weights() {
+        let text = "sources = [{ path = \"a\" }, { path = \"b\", weight = 2.0 }]";
+        let config = TrainingConfig::from_toml(text).unwrap();
+        assert_eq!(config.sources[0], DataSource { path: "a".into(), weight: 1.0 });
+        assert_eq!(config.sources[1].weight, 2.0);
+        assert_eq!(TrainingConfig::from_toml(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 
     #[test]
@@ -357,10 +433,12 @@ mod tests {
             ("[network]\nwidth = 0", "width"),
             ("checkpoint_seconds = -1.0", "checkpoint_seconds"),
             ("target_kbps = [3.0, 1.0]", "target_kbps"),
+            ("sources = [{ path = \"piano\", weight = 0.0 }]", "piano"),
+            ("sources = [{ weight = 1.0 }]", "path"),
+            ("[augmentation]\nmixture_db = [1.0, -1.0]", "mixture_db"),
+            ("[augmentation]\nnoise_colour = 3.0", "noise_colour"),
             ("bottleneck = { vector = { entries = 100 } }", "100"),
             ("bottleneck = \"none\"", "none"),
-            ("[features]\nfloor = 0.0", "features"),
-            ("[features]\nroof = 0.0", "roof"),
             ("[augmentation]\nnoise_db = [-20.0, -30.0]", "noise_db"),
             ("[augmentation]\nnoise_db = [-20.0, 3.0]", "noise_db"),
             ("[augmentation]\ngain_db = nan", "gain_db"),

@@ -1,18 +1,18 @@
 //! Weights to begin a run with: those of a trained model or of another run.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
-use spiccato::network::{ModelWeights, load_weights};
+use spiccato::network::load_weights;
 use spiccato::signal::FeatureScale;
 
-use crate::variables::Variables;
-use crate::{TrainingConfig, checkpoint, trainer};
+use crate::checkpoint;
+use crate::config::TrainingConfig;
+use crate::variables::{Variables, Weights};
 
 /// Weights by name.
-pub struct InitialWeights(BTreeMap<String, Tensor>);
+#[derive(Debug, Clone)]
+pub struct InitialWeights(Weights);
 
 impl InitialWeights {
     /// Reads them from a checkpoint, which gives its averaged weights, or from a model file, which has no trainable prior:
@@ -24,13 +24,11 @@ impl InitialWeights {
         let name = path.display();
         let (network, scale, weights) = if checkpoint::is_checkpoint(path)? {
             let saved = checkpoint::load(path)?;
-            let averaged = trainer::averaged(&saved.variables, &saved.optimizer)?;
-            (saved.config.network, saved.config.features.scale()?, averaged)
+            (saved.config.network.clone(), saved.config.features.scale()?, saved.averaged()?)
         } else {
             let file = std::fs::read(path).with_context(|| name.to_string())?;
             let read = load_weights(&file).with_context(|| format!("{name}: neither a checkpoint nor a model"))?;
-            let ModelWeights { config, feature_scale, tensors } = read;
-            (config, feature_scale, tensors)
+            (read.config, read.feature_scale, read.tensors)
         };
         ensure!(
             network == config.network,

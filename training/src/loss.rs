@@ -1,4 +1,4 @@
-//! What training minimises: distortion of the log-band features plus the pressure on the firing rate.
+//! The loss of training: distortion of the log-band features plus the pressure on the firing rate.
 
 use candle_core::{Result, Tensor};
 use spiccato::network::Network;
@@ -27,7 +27,8 @@ pub(crate) const INFORMATION_SCALE: f64 = 0.4;
 /// Learning of the prior relative to the rest, while it only watches.
 const WATCHING_WEIGHT: f64 = 0.1;
 
-/// The loss of a batch and what it is made of.
+/// The loss of a batch and its parts.
+#[derive(Debug)]
 pub(crate) struct Loss {
     /// The sum to differentiate.
     pub(crate) total: Tensor,
@@ -37,11 +38,11 @@ pub(crate) struct Loss {
     pub(crate) events_per_frame: f64,
     /// Information of a frame in bits under the prior, if there is one, the mean for each item of the batch.
     pub(crate) bits_per_frame: Vec<f64>,
-    /// What the codebooks learn from.
+    /// Statistics that the codebooks learn from.
     pub(crate) statistics: Vec<Statistics>,
 }
 
-/// What the loss is taken of.
+/// The network with its bottleneck and prior.
 pub(crate) struct AutoEncoder {
     pub(crate) scale: FeatureScale,
     pub(crate) network: Network,
@@ -50,7 +51,8 @@ pub(crate) struct AutoEncoder {
     pub(crate) prior: Option<Prior>,
 }
 
-/// What the loss depends on besides the features.
+/// Inputs of the loss besides the features.
+#[derive(Debug)]
 pub(crate) struct Conditions<'a> {
     /// Quality of each item, 0 to 1.
     pub(crate) qualities: &'a [f32],
@@ -104,7 +106,7 @@ pub(crate) fn loss(model: &AutoEncoder, features: &Tensor, conditions: &Conditio
     })
 }
 
-/// What events of these membrane potentials cost, and the bits per frame of each item.
+/// Cost of the events of these membrane potentials, and the bits per frame of each item.
 fn cost_of_events(
     potential: &Tensor,
     coded: &Coded,

@@ -5,12 +5,13 @@
 //! of each neuron's last event, the neurons already coded in the frame, and the quality.
 
 use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
 use spiccato::entropy::{LOGIT_UNIT, PriorWeights};
-use spiccato::network::{Initial, NetworkConfig, Parameter, Parameters};
+use spiccato::network::NetworkConfig;
 use spiccato_neurons::ops::{information, leaky_scan, linear, lookup};
 
-/// What the names of the prior's weights begin with.
-const PREFIX: &str = "prior.";
+/// Prefix of the names of the prior's weights.
+pub(crate) const PREFIX: &str = "prior";
 
 /// Channels of the hidden layer.
 const CHANNELS: usize = 256;
@@ -25,11 +26,11 @@ const AGE_BUCKETS: [usize; 10] = [1, 2, 3, 4, 6, 8, 12, 20, 36, 80];
 const AGES: usize = AGE_BUCKETS.len() + 2;
 
 /// Initial logit of every event: 2 % of the neurons fire.
-const INITIAL_LOGIT: f32 = -4.0;
+const INITIAL_LOGIT: f64 = -4.0;
 
 /// Whether a weight is the prior's.
 pub(crate) fn owns(name: &str) -> bool {
-    name.starts_with(PREFIX)
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Decay shift of a channel.
@@ -37,26 +38,8 @@ fn shift_of(channel: usize) -> u8 {
     SHIFTS[channel * SHIFTS.len() / CHANNELS]
 }
 
-/// Every parameter with its shape and its value before training.
-pub(crate) fn parameters(network: &NetworkConfig) -> Vec<Parameter> {
-    let (neurons, knots) = (network.neurons, network.knots);
-    let uniform = |inputs: usize| Initial::Uniform(1.0 / (inputs as f64).sqrt());
-    let parameter = |name: &str, shape: [usize; 2], initial| Parameter {
-        name: format!("{PREFIX}{name}"),
-        shape: shape.to_vec(),
-        initial,
-    };
-    vec![
-        parameter("input.weight", [neurons, CHANNELS], uniform(32)),
-        parameter("hidden.quality", [knots, CHANNELS], Initial::Constant(0.0)),
-        parameter("output.weight", [CHANNELS, neurons], uniform(CHANNELS)),
-        parameter("quality", [knots, neurons], Initial::Constant(INITIAL_LOGIT)),
-        parameter("age", [AGES, neurons], Initial::Constant(0.0)),
-        parameter("chord.weight", [neurons, neurons], Initial::Constant(0.0)),
-    ]
-}
-
 /// The prior with its weights.
+#[derive(Debug)]
 pub(crate) struct Prior {
     input: Tensor,
     hidden_quality: Tensor,
@@ -70,23 +53,28 @@ pub(crate) struct Prior {
 }
 
 impl Prior {
-    pub(crate) fn new(network: &NetworkConfig, weights: &dyn Parameters) -> Result<Self> {
-        let (neurons, knots) = (network.neurons, network.knots);
-        let get = |name: &str, shape: [usize; 2]| weights.get(&format!("{PREFIX}{name}"), &shape);
+    /// The prior on weights that `weights` gives under [`PREFIX`], with the values before training as hints.
+    pub(crate) fn new(network: &NetworkConfig, weights: &VarBuilder<'_>) -> Result<Self> {
+        let (neurons, knots, weights) = (network.neurons, network.knots, weights.pp(PREFIX));
+        let uniform = |inputs: usize| {
+            let bound = 1.0 / (inputs as f64).sqrt();
+            Init::Uniform { lo: -bound, up: bound }
+        };
+        let get = |name: &str, shape: (usize, usize), init: Init| weights.get_with_hints(shape, name, init);
         let decay: Vec<f32> = (0..CHANNELS).map(|c| 1.0 - 0.5f32.powi(shift_of(c).into())).collect();
         // The leaky scan scales its input; the integer traces don't.
         let gain_inverse: Vec<f32> = decay.iter().map(|a| 1.0 / (1.0 - a * a).sqrt()).collect();
         let later: Vec<f32> = (0..neurons * neurons).map(|i| f32::from(u8::from(i % neurons > i / neurons))).collect();
-        let input = get("input.weight", [neurons, CHANNELS])?;
+        let input = get("input.weight", (neurons, CHANNELS), uniform(32))?;
         let device = input.device().clone();
         let later = Tensor::from_vec(later, (neurons, neurons), &device)?;
         Ok(Self {
             input,
-            hidden_quality: get("hidden.quality", [knots, CHANNELS])?,
-            output: get("output.weight", [CHANNELS, neurons])?,
-            quality: get("quality", [knots, neurons])?,
-            age: get("age", [AGES, neurons])?,
-            chord: (get("chord.weight", [neurons, neurons])? * later)?,
+            hidden_quality: get("hidden.quality", (knots, CHANNELS), Init::Const(0.0))?,
+            output: get("output.weight", (CHANNELS, neurons), uniform(CHANNELS))?,
+            quality: get("quality", (knots, neurons), Init::Const(INITIAL_LOGIT))?,
+            age: get("age", (AGES, neurons), Init::Const(0.0))?,
+            chord: (get("chord.weight", (neurons, neurons), Init::Const(0.0))? * later)?,
             decay: Tensor::from_vec(decay, CHANNELS, &device)?,
             gain_inverse: Tensor::from_vec(gain_inverse, CHANNELS, &device)?,
             neurons,
@@ -157,10 +145,10 @@ const ADAPT_SHIFT: i32 = 3;
 ///
 /// # Errors
 /// If a weight is missing, or one is not finite.
-pub(crate) fn quantise(network: &NetworkConfig, weights: &dyn Parameters) -> anyhow::Result<spiccato::entropy::Prior> {
-    let neurons = network.neurons;
+pub(crate) fn quantise(network: &NetworkConfig, weights: &VarBuilder<'_>) -> anyhow::Result<spiccato::entropy::Prior> {
+    let (neurons, weights) = (network.neurons, weights.pp(PREFIX));
     let values = |name: &str, shape: [usize; 2]| -> anyhow::Result<Vec<f32>> {
-        Ok(weights.get(&format!("{PREFIX}{name}"), &shape)?.flatten_all()?.to_vec1::<f32>()?)
+        Ok(weights.get(&shape, name)?.flatten_all()?.to_vec1::<f32>()?)
     };
     let input = values("input.weight", [neurons, CHANNELS])?;
     let output = values("output.weight", [CHANNELS, neurons])?;
@@ -203,8 +191,9 @@ pub(crate) fn quantise(network: &NetworkConfig, weights: &dyn Parameters) -> any
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::variables::Variables;
+    use crate::variables::Initialiser;
     use candle_core::Device;
+    use spiccato::Quality;
     use spiccato::events::EventMatrix;
     use spiccato::network::quality_features;
 
@@ -212,15 +201,14 @@ mod tests {
     #[test]
     fn the_integer_prior_spends_the_bits_of_its_float_twin() {
         let network = NetworkConfig { neurons: 24, knots: 4, ..NetworkConfig::default() };
-        let mut list = parameters(&network);
-        for parameter in &mut list {
-            if matches!(parameter.initial, Initial::Constant(0.0)) {
-                parameter.initial = Initial::Uniform(0.4);
-            }
+        let initialiser = Initialiser::new(3);
+        let weights = initialiser.builder();
+        for (name, shape) in [("hidden.quality", (4, CHANNELS)), ("age", (AGES, 24)), ("chord.weight", (24, 24))] {
+            let init = Init::Uniform { lo: -0.4, up: 0.4 };
+            weights.pp(PREFIX).get_with_hints(shape, name, init).unwrap();
         }
-        let variables = Variables::initial(list, 3).unwrap();
-        let twin = Prior::new(&network, &variables).unwrap();
-        let mut integers = quantise(&network, &variables).unwrap().weights().clone();
+        let twin = Prior::new(&network, &weights).unwrap();
+        let mut integers = quantise(&network, &weights).unwrap().weights().clone();
         integers.adapt_shift = 0; // the twin does not adapt
         let integers = spiccato::entropy::Prior::new(integers).unwrap();
 
@@ -233,7 +221,7 @@ mod tests {
         let quality = quality_features(&[0.4], 4).unwrap();
         let nats = twin.information(&events, &quality).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
         let float_bits = f64::from(nats) / std::f64::consts::LN_2;
-        let integer_bits = integers.information(&matrix, (0.4f64 * 65535.0).round() as u16).unwrap();
+        let integer_bits = integers.information(&matrix, Quality::from_percent(40.0).unwrap()).unwrap();
         assert!((integer_bits / float_bits - 1.0).abs() < 0.01, "{integer_bits} and {float_bits} bits");
     }
 }

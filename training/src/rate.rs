@@ -1,22 +1,21 @@
 //! Control of the rate: the pressure follows the bitrate that is asked for.
 //!
-//! Integral control of the pressure's logarithm at each knot of the quality: a crop that takes more bits than its quality
-//! is to have raises the pressure around it, one that takes less lowers it.
+//! Integral control of the pressure's logarithm at each knot of the quality: a crop that takes more bits than its
+//! quality is to have raises the pressure around it, one that takes less lowers it.
 
 use anyhow::Result;
-use spiccato::network::{Initial, NetworkConfig, Parameter, Parameters, quality_features};
+use candle_nn::{Init, VarBuilder};
+use spiccato::network::{NetworkConfig, quality_features};
 use spiccato::signal::{HOP, SAMPLE_RATE};
 
 use crate::variables::Variables;
 
-/// Name of the logarithms of the multipliers.
-const NAME: &str = "rate.log_multiplier";
+/// Prefix of the names of this module's values, and the logarithms of the multipliers.
+const PREFIX: &str = "rate";
+const NAME: &str = "log_multiplier";
 
-/// What the names of this module's values begin with.
-pub(crate) const PREFIX: &str = "rate.";
-
-/// Change of the logarithm by one crop with twice the bits that it is to have.
-const GAIN: f32 = 0.01;
+/// Change of the logarithm in a step by a whole batch with twice the bits that it is to have.
+const GAIN: f32 = 0.256;
 
 /// Largest relative error that counts: crops of near silence or dense chords say little about the mean.
 const LARGEST_ERROR: f64 = 1.5;
@@ -24,14 +23,19 @@ const LARGEST_ERROR: f64 = 1.5;
 /// Largest logarithm of the multiplier, either way.
 const LIMIT: f32 = 4.0;
 
-/// The multipliers, one at first.
-pub(crate) fn parameters(network: &NetworkConfig) -> Vec<Parameter> {
-    vec![Parameter { name: NAME.to_owned(), shape: vec![network.knots], initial: Initial::Constant(0.0) }]
+/// Whether a value is this module's.
+pub(crate) fn owns(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Logarithms of the multipliers at the knots of the quality, zero at first.
+pub(crate) fn logarithms(network: &NetworkConfig, weights: &VarBuilder<'_>) -> Result<Vec<f32>> {
+    Ok(weights.pp(PREFIX).get_with_hints(network.knots, NAME, Init::Const(0.0))?.to_vec1::<f32>()?)
 }
 
 /// Factor on the pressure at each of `qualities`.
-pub(crate) fn multipliers(network: &NetworkConfig, weights: &dyn Parameters, qualities: &[f32]) -> Result<Vec<f64>> {
-    let logarithms = weights.get(NAME, &[network.knots])?.to_vec1::<f32>()?;
+pub(crate) fn multipliers(network: &NetworkConfig, weights: &VarBuilder<'_>, qualities: &[f32]) -> Result<Vec<f64>> {
+    let logarithms = logarithms(network, weights)?;
     let shares = quality_features(qualities, network.knots)?.to_vec2::<f32>()?;
     let at = |shares: &Vec<f32>| f64::from(shares.iter().zip(&logarithms).map(|(s, l)| s * l).sum::<f32>()).exp();
     Ok(shares.iter().map(at).collect())
@@ -45,36 +49,42 @@ pub(crate) fn follow(
     qualities: &[f32],
     bits_per_frame: &[f64],
 ) -> Result<()> {
-    let mut logarithms = variables.get(NAME, &[network.knots])?.to_vec1::<f32>()?;
+    let name = format!("{PREFIX}.{NAME}");
+    let mut logarithms = variables.values(&name)?;
+    let gain = GAIN / qualities.len().max(1) as f32;
     let shares = quality_features(qualities, network.knots)?.to_vec2::<f32>()?;
     let frame_rate = f64::from(SAMPLE_RATE) / HOP as f64;
     for ((&quality, shares), bits) in qualities.iter().zip(shares).zip(bits_per_frame) {
         let target = low * (high / low).powf(f64::from(quality));
         let error = (bits * frame_rate / 1000.0 / target - 1.0).min(LARGEST_ERROR) as f32;
         for (logarithm, share) in logarithms.iter_mut().zip(shares) {
-            *logarithm = (*logarithm + GAIN * share * error).clamp(-LIMIT, LIMIT);
+            *logarithm = (*logarithm + gain * share * error).clamp(-LIMIT, LIMIT);
         }
     }
-    variables.set(NAME, logarithms)
+    variables.set(&name, logarithms)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::variables::{Initialiser, builder};
 
     #[test]
     fn the_pressure_settles_where_the_bitrate_is_the_one_asked_for() {
         let network = NetworkConfig { knots: 3, ..NetworkConfig::default() };
-        let variables = Variables::initial(parameters(&network), 0).unwrap();
+        let initialiser = Initialiser::new(0);
+        logarithms(&network, &initialiser.builder()).unwrap();
+        let variables = initialiser.into_variables();
+        let weights = builder(variables.tensors());
         let qualities = [0.0, 0.25, 0.5, 0.75, 1.0];
         // A network whose rate falls with the root of the pressure: 2 kbit/s at a factor of one.
         let bits = |multiplier: f64| 2000.0 / 62.5 / multiplier.sqrt();
         for _ in 0..2000 {
-            let factors = multipliers(&network, &variables, &qualities).unwrap();
+            let factors = multipliers(&network, &weights, &qualities).unwrap();
             let bits: Vec<f64> = factors.into_iter().map(bits).collect();
             follow(&network, &variables, (1.0, 4.0), &qualities, &bits).unwrap();
         }
-        let factors = multipliers(&network, &variables, &qualities).unwrap();
+        let factors = multipliers(&network, &weights, &qualities).unwrap();
         for (factor, target) in factors.into_iter().zip([1.0, 2f64.sqrt(), 2.0, 8f64.sqrt(), 4.0]) {
             let kbps = bits(factor) * 62.5 / 1000.0;
             assert!((kbps / target - 1.0).abs() < 0.02, "{kbps} instead of {target} kbit/s");

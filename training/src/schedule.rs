@@ -1,6 +1,6 @@
-//! What changes over a run: learning rate and sparsity pressure, as functions of the step alone.
+//! Schedules over a run: learning rate and sparsity pressure, as functions of the step alone.
 
-use crate::TrainingConfig;
+use crate::config::TrainingConfig;
 
 /// Learning rate at `step`: linear warm-up, constant, linear decay to zero ("trapezoid", Zhai et al. 2022).
 pub(crate) fn learning_rate(config: &TrainingConfig, step: u64) -> f64 {

@@ -1,80 +1,72 @@
 //! One step of training: crops, loss and gradients of each shard side by side, then the optimiser.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use candle_core::Tensor;
 use rayon::prelude::*;
-use spiccato::network::{Network, Parameters, quality_features};
+use spiccato::network::{LOG_TIME_CONSTANTS, Network, initial_log_time_constants, quality_features};
 
-use crate::TrainingConfig;
-use crate::bottleneck::{self, Bottleneck, BottleneckConfig, Statistics};
-use crate::data::{Clip, Draw, crops};
+use crate::bottleneck::{self, Bottleneck, BottleneckConfig};
+use crate::config::TrainingConfig;
+use crate::data::{Draw, Pool, crops};
 use crate::loss::{AutoEncoder, Conditions, loss};
-use crate::optimizer::{Optimizer, StepSettings};
+use crate::optimiser::{Gradients, Optimiser, StepSettings};
 use crate::prior::{self, Prior};
-use crate::variables::Variables;
+use crate::processes::Processes;
+use crate::shard::{Shard, StepReport};
+use crate::variables::{Initialiser, Variables, Weights, builder};
 use crate::{rate, schedule};
 
 /// Whether a value is not learned by gradients: the features' statistics, codebooks, the control of the rate.
 pub(crate) fn is_fixed(name: &str) -> bool {
-    ["features.", bottleneck::PREFIX, rate::PREFIX].iter().any(|prefix| name.starts_with(prefix))
+    name.starts_with("features.") || bottleneck::owns(name) || rate::owns(name)
+}
+
+/// Every weight of a run before training.
+pub(crate) fn initial(config: &TrainingConfig) -> Result<Variables> {
+    let initialiser = Initialiser::new(config.seed);
+    let weights = initialiser.builder();
+    Network::new(&config.network, &weights)?;
+    Bottleneck::new(config.bottleneck, &config.network, &weights)?;
+    if config.bottleneck == BottleneckConfig::Events {
+        Prior::new(&config.network, &weights)?;
+        rate::logarithms(&config.network, &weights)?;
+    }
+    let variables = initialiser.into_variables();
+    variables.set(LOG_TIME_CONSTANTS, initial_log_time_constants(config.network.width))?;
+    Ok(variables)
 }
 
 /// The network and what belongs to it after `step` steps, on these weights.
-pub(crate) fn auto_encoder(config: &TrainingConfig, step: u64, weights: &dyn Parameters) -> Result<AutoEncoder> {
+pub(crate) fn auto_encoder(config: &TrainingConfig, step: u64, weights: &Weights) -> Result<AutoEncoder> {
     let with_prior = config.bottleneck == BottleneckConfig::Events && schedule::prior_learns(config, step);
+    let builder = builder(weights);
     Ok(AutoEncoder {
         scale: config.features.scale()?,
-        network: Network::new(&config.network, weights)?,
-        bottleneck: Bottleneck::new(config.bottleneck, &config.network, weights)?,
-        prior: if with_prior { Some(Prior::new(&config.network, weights)?) } else { None },
+        network: Network::new(&config.network, &builder)?,
+        bottleneck: Bottleneck::new(config.bottleneck, &config.network, &builder)?,
+        prior: if with_prior { Some(Prior::new(&config.network, &builder)?) } else { None },
     })
 }
 
-/// What a step reports.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StepReport {
-    pub(crate) loss: f64,
-    pub(crate) distortion_db: f64,
-    pub(crate) events_per_frame: f64,
-    pub(crate) bits_per_frame: f64,
-    pub(crate) gradient_norm: f64,
-}
-
-type Gradients = BTreeMap<String, Vec<f32>>;
-
-/// What a shard finds.
-struct Shard {
-    report: StepReport,
-    gradients: Gradients,
-    statistics: Vec<Statistics>,
-    qualities: Vec<f32>,
-    /// Information of a frame under the prior in bits, for each crop.
-    bits_per_frame: Vec<f64>,
-}
-
-/// Does step number `step`. The result depends on the arguments alone, not on the number of threads.
+/// Does step number `step`. The result depends neither on the number of threads nor on that of processes.
 pub(crate) fn train_step(
     config: &TrainingConfig,
-    clips: &[Clip],
+    pools: &[Pool<'_>],
     variables: &Variables,
-    optimizer: &mut Optimizer,
+    optimiser: &mut Optimiser,
     step: u64,
+    processes: &dyn Processes,
 ) -> Result<StepReport> {
     let shard_size = config.batch / config.shards;
-    let shards: Vec<Shard> = (0..config.shards)
+    let own: Vec<Shard> = processes
+        .share(config.shards)
         .into_par_iter()
-        .map(|shard| differentiate(config, clips, variables, step, shard * shard_size..(shard + 1) * shard_size))
+        .map(|shard| differentiate(config, pools, variables, step, shard * shard_size..(shard + 1) * shard_size))
         .collect::<Result<_>>()?;
+    let shards = if processes.count() > 1 { exchange(&own, processes)? } else { own };
     let scale = 1.0 / config.shards as f64;
     let mut report = StepReport::default();
-    for Shard { report: part, .. } in &shards {
-        report.loss += scale * part.loss;
-        report.distortion_db += scale * part.distortion_db;
-        report.events_per_frame += scale * part.events_per_frame;
-        report.bits_per_frame += scale * part.bits_per_frame;
-    }
+    shards.iter().for_each(|shard| report.add(&shard.report, scale));
     let mut gradients = Vec::with_capacity(shards.len());
     let mut statistics = Vec::with_capacity(shards.len());
     let (mut qualities, mut bits_per_frame) = (Vec::new(), Vec::new());
@@ -84,52 +76,68 @@ pub(crate) fn train_step(
         qualities.extend(shard.qualities);
         bits_per_frame.extend(shard.bits_per_frame);
     }
-    let sum = mean_gradients(gradients, scale as f32);
-    report.gradient_norm = optimizer.step(
-        variables,
-        &sum,
-        &StepSettings {
-            step,
-            learning_rate: schedule::learning_rate(config, step),
-            weight_decay: config.weight_decay,
-            gradient_norm: config.gradient_norm,
-            averaging: config.averaging,
-        },
-    )?;
+    let mean = mean_gradients(gradients, scale as f32)?;
+    let settings = StepSettings {
+        step,
+        learning_rate: schedule::learning_rate(config, step),
+        weight_decay: config.weight_decay,
+        gradient_norm: config.gradient_norm,
+        averaging: config.averaging,
+    };
+    report.gradient_norm = optimiser.step(variables, &mean, &settings)?;
     bottleneck::update(variables, &statistics, config.seed, step)?;
-    if let Some(target) = config.target_kbps.filter(|_| schedule::information_share(config, step) > 0.0) {
+    if let Some(target) = config.target().filter(|_| schedule::information_share(config, step) > 0.0) {
         rate::follow(&config.network, variables, target, &qualities, &bits_per_frame)?;
     }
     Ok(report)
 }
 
+/// The shards of all processes in the order of the batch.
+fn exchange(own: &[Shard], processes: &dyn Processes) -> Result<Vec<Shard>> {
+    let mut message = Vec::new();
+    own.iter().for_each(|shard| shard.write(&mut message));
+    let mut shards = Vec::new();
+    for message in processes.exchange(message)? {
+        let mut rest = &message[..];
+        while !rest.is_empty() {
+            shards.push(Shard::read(&mut rest)?);
+        }
+    }
+    Ok(shards)
+}
+
 /// Mean over the shards, in their order.
-fn mean_gradients(mut shards: Vec<Gradients>, scale: f32) -> Gradients {
+fn mean_gradients(mut shards: Vec<Gradients>, scale: f32) -> Result<Gradients> {
+    if shards.is_empty() {
+        return Ok(Gradients::new());
+    }
     let mut sum = shards.remove(0);
-    sum.par_iter_mut().for_each(|(name, total)| {
+    sum.par_iter_mut().try_for_each(|(name, total)| -> Result<()> {
         total.iter_mut().for_each(|t| *t *= scale);
         for shard in &shards {
-            total.iter_mut().zip(&shard[name]).for_each(|(t, g)| *t += g * scale);
+            let gradient = shard.get(name).with_context(|| format!("a shard lacks the gradient of {name}"))?;
+            total.iter_mut().zip(gradient).for_each(|(t, g)| *t += g * scale);
         }
-    });
-    sum
+        Ok(())
+    })?;
+    Ok(sum)
 }
 
 fn differentiate(
     config: &TrainingConfig,
-    clips: &[Clip],
+    pools: &[Pool<'_>],
     variables: &Variables,
     step: u64,
     places: std::ops::Range<usize>,
 ) -> Result<Shard> {
     let draw = Draw { seed: config.seed, step, batch: config.batch, places, frames: config.frames };
-    let batch = crops(clips, &draw, &config.augmentation, &config.features.scale()?)?;
+    let batch = crops(pools, &draw, &config.augmentation, &config.features.scale()?)?;
     let device = variables.device();
     let features = batch.features.to_device(&device)?;
     let quality = quality_features(&batch.qualities, config.network.knots)?.to_device(&device)?;
-    let pressure = pressures(config, step, variables, &batch.qualities)?;
+    let pressure = pressures(config, step, variables.tensors(), &batch.qualities)?;
     let pressure = Tensor::from_vec(pressure, batch.qualities.len(), &device)?;
-    let model = auto_encoder(config, step, variables)?;
+    let model = auto_encoder(config, step, variables.tensors())?;
     let conditions = Conditions {
         qualities: &batch.qualities,
         quality: &quality,
@@ -156,16 +164,11 @@ fn differentiate(
 }
 
 /// The pressure on crops of these qualities: that of the schedule, moved by the control of the rate.
-pub(crate) fn pressures(
-    config: &TrainingConfig,
-    step: u64,
-    weights: &dyn Parameters,
-    qualities: &[f32],
-) -> Result<Vec<f32>> {
+pub(crate) fn pressures(config: &TrainingConfig, step: u64, weights: &Weights, qualities: &[f32]) -> Result<Vec<f32>> {
     let scheduled = qualities.iter().map(|&q| schedule::pressure(config, step, f64::from(q)));
-    if config.target_kbps.is_none() || config.bottleneck != BottleneckConfig::Events {
+    if config.target().is_none() {
         return Ok(scheduled.map(|p| p as f32).collect());
     }
-    let multipliers = rate::multipliers(&config.network, weights, qualities)?;
+    let multipliers = rate::multipliers(&config.network, &builder(weights), qualities)?;
     Ok(scheduled.zip(multipliers).map(|(p, m)| (p * m) as f32).collect())
 }

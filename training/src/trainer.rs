@@ -1,67 +1,62 @@
 //! A training run in its folder:
 //!
 //! - `config.toml`: the configuration.
-//! - `checkpoint.safetensors`: everything that is needed to go on, saved every few minutes and at the end.
+//! - `checkpoint.safetensors`: everything that is needed to go on, saved at the beginning, every few minutes, and at the end.
 //! - `model.safetensors`: the averaged weights of that moment, as the codec reads them.
 //! - `best.safetensors`: those of the validation with the lowest objective.
 //! - `log.csv`, and `distortion.svg` and `rate.svg` drawn from it.
+//! - `events.out.tfevents.*`: the same for TensorBoard.
+//!
+//! A run may be killed at any moment: it goes on from the last checkpoint, and ends with the same weights to the bit.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use spiccato::atomic_file::AtomicFile;
-use spiccato::network::{ModelWeights, Precision, save_model};
-use spiccato::signal::{HOP, SAMPLE_RATE};
+use spiccato::network::{Precision, save_model};
 
 use crate::bottleneck::{self, BottleneckConfig};
 use crate::checkpoint::{self, RunProgress};
-use crate::data::{Clip, Corpus, Draw, crops};
+use crate::config::TrainingConfig;
+use crate::data::{Corpus, Draw, Pool, crops};
 use crate::initial::InitialWeights;
-use crate::log::{Log, Row};
-use crate::optimizer::Optimizer;
-use crate::step::{StepReport, auto_encoder, pressures, train_step};
-use crate::validation::{QUALITIES, Validation, validate};
-use crate::variables::Variables;
-use crate::{TrainingConfig, prior, rate, schedule};
+use crate::log::Log;
+use crate::optimiser::Optimiser;
+use crate::processes::{Alone, Processes};
+use crate::report::{Interval, Report};
+use crate::run_folder::{RunFolder, check_vacant, write};
+use crate::step::{auto_encoder, initial, is_fixed, pressures, train_step};
+use crate::validation::{QUALITIES, validate};
+use crate::variables::{Variables, builder};
+use crate::{prior, rate, schedule};
 
 /// Batches that the features' statistics are taken from.
 const STATISTICS_BATCHES: u64 = 4;
 
-/// A run: what is being trained, and where it is kept.
+/// A run: weights and optimiser, and the folder that they are kept in.
 pub struct Trainer {
     config: TrainingConfig,
-    folder: PathBuf,
+    folder: RunFolder,
     progress: RunProgress,
     variables: Variables,
-    optimizer: Optimizer,
+    optimiser: Optimiser,
+    processes: Box<dyn Processes>,
+    /// Whether the folder has a checkpoint.
+    saved: bool,
 }
 
-/// What a run reports every so often.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// Steps done.
-    pub step: u64,
-    /// Loss, averaged since the last report.
-    pub loss: f64,
-    /// Mean |difference| of the features in dB on the training crops, averaged since the last report.
-    pub distortion_db: f64,
-    /// Information of the events on the training crops under the prior in kbit/s, averaged since the last report; 0
-    /// before the prior learns.
-    pub kbps: f64,
-    /// Events per second on the training crops, averaged since the last report.
-    pub events_per_second: f64,
-    /// Seconds of audio passed through training per second.
-    pub speed: f64,
-    /// On held-out clips, with averaged weights, when it was time for that.
-    pub validation: Vec<Validation>,
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Trainer");
+        debug.field("folder", &self.folder).field("step", &self.progress.step).field("config", &self.config);
+        debug.finish_non_exhaustive()
+    }
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// All steps were done.
     Finished,
@@ -70,20 +65,26 @@ pub enum Outcome {
 }
 
 impl Trainer {
-    /// Starts a run in `folder`, which must not hold one already.
+    /// A run with random weights, to be kept in `folder`, which must not hold one already. Nothing is written before
+    /// [`Trainer::run`].
     ///
     /// # Errors
-    /// If the folder holds a run, can't be written, or the data can't be read.
+    /// If the folder holds a run, the configuration is impossible, or the data can't be read.
     pub fn start(config: TrainingConfig, corpus: &Corpus, folder: &Path) -> Result<Self> {
         config.validate()?;
         check_vacant(folder)?;
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        std::fs::write(folder.join("config.toml"), toml::to_string(&config)?)
-            .with_context(|| folder.display().to_string())?;
-        let variables = Variables::initial(config.parameters(), config.seed)?;
-        set_statistics(&config, &corpus.train, &variables)?;
-        let optimizer = Optimizer::new(&variables)?;
-        Ok(Self { config, folder: folder.to_owned(), progress: RunProgress::default(), variables, optimizer })
+        let variables = initial(&config)?;
+        set_statistics(&config, &corpus.pools(0)?, &variables)?;
+        let optimiser = Optimiser::new(&variables)?;
+        Ok(Self {
+            config,
+            folder: RunFolder::new(folder),
+            progress: RunProgress::default(),
+            variables,
+            optimiser,
+            processes: Box::new(Alone),
+            saved: false,
+        })
     }
 
     /// Goes on with the run in `folder` from its last checkpoint, bit for bit.
@@ -91,13 +92,16 @@ impl Trainer {
     /// # Errors
     /// If there is no checkpoint or it is damaged.
     pub fn resume(folder: &Path) -> Result<Self> {
-        let saved = checkpoint::load(&folder.join(CHECKPOINT))?;
+        let folder = RunFolder::new(folder);
+        let saved = checkpoint::load(&folder.checkpoint())?;
         Ok(Self {
             config: saved.config,
-            folder: folder.to_owned(),
+            folder,
             progress: saved.progress,
             variables: saved.variables,
-            optimizer: saved.optimizer,
+            optimiser: saved.optimiser,
+            processes: Box::new(Alone),
+            saved: true,
         })
     }
 
@@ -107,7 +111,7 @@ impl Trainer {
     /// If they can't be copied.
     pub fn begin_with(mut self, weights: &InitialWeights) -> Result<Self> {
         weights.overwrite(&self.variables)?;
-        self.optimizer = Optimizer::new(&self.variables)?;
+        self.optimiser = Optimiser::new(&self.variables)?;
         Ok(self)
     }
 
@@ -120,6 +124,11 @@ impl Trainer {
         Ok(self)
     }
 
+    /// The same run computed by several processes, which all must make it in the same way.
+    pub fn with_processes(self, processes: Box<dyn Processes>) -> Self {
+        Self { processes, ..self }
+    }
+
     /// The run's configuration.
     pub fn config(&self) -> &TrainingConfig {
         &self.config
@@ -130,24 +139,33 @@ impl Trainer {
         self.progress.step
     }
 
-    /// Trains to the end, or until `report` answers false; it is called after every step, with a report every
+    /// Trains to the end, or until `report` of process 0 answers false; it is called after every step, with a report every
     /// `validation_interval` steps.
     ///
     /// # Errors
     /// If a step fails (the last checkpoint stays) or a file can't be written.
     pub fn run(&mut self, corpus: &Corpus, mut report: impl FnMut(u64, Option<&Report>) -> bool) -> Result<Outcome> {
+        let writes = self.processes.rank() == 0;
+        let mut log = if writes { Some(self.open_folder()?) } else { None };
         let mut since = Interval::new(self.step());
         let mut saved = Instant::now();
         while self.step() < self.config.steps {
             let step = self.progress.step;
-            let step = train_step(&self.config, &corpus.train, &self.variables, &mut self.optimizer, step)
-                .with_context(|| format!("the run stopped; {} is as it was last saved", self.folder.display()))?;
+            let pools = corpus.pools(step)?;
+            let processes = &*self.processes;
+            let step = train_step(&self.config, &pools, &self.variables, &mut self.optimiser, step, processes)
+                .with_context(|| format!("the run stopped; {} is as last saved", self.folder.path().display()))?;
             self.progress.step += 1;
             since.add(&step);
             let full = self.step().is_multiple_of(self.config.validation_interval) || self.step() == self.config.steps;
-            let summary = if full { Some(self.summarise(&mut since, corpus)?) } else { None };
+            let summary = match log.as_mut().filter(|_| full) {
+                Some(log) => Some(self.summarise(&mut since, corpus, log)?),
+                None => None,
+            };
             let go_on = report(self.step(), summary.as_ref());
-            if !go_on || saved.elapsed() > Duration::from_secs_f64(self.config.checkpoint_seconds) {
+            let go_on = self.processes.agree(go_on)?;
+            let due = saved.elapsed() > Duration::from_secs_f64(self.config.checkpoint_seconds);
+            if writes && (!go_on || due) {
                 self.save()?;
                 saved = Instant::now();
             }
@@ -155,67 +173,62 @@ impl Trainer {
                 return Ok(Outcome::Interrupted);
             }
         }
-        self.save()?;
+        if writes {
+            self.save()?;
+        }
         Ok(Outcome::Finished)
     }
 
-    /// Saves the checkpoint and, beside it, the averaged weights as a model file: both or, if one can't be, neither.
+    /// Makes the folder of a new run, and opens its log.
+    fn open_folder(&mut self) -> Result<Log> {
+        if !self.saved {
+            self.folder.create()?;
+            write(&self.folder.config(), toml::to_string(&self.config)?.as_bytes())?;
+            self.save()?;
+            self.saved = true;
+        }
+        Log::open(self.folder.path(), self.step())
+    }
+
+    /// Saves the averaged weights as a model file and then the checkpoint: both or, if the weights are no model, neither.
     fn save(&self) -> Result<()> {
-        let model = self.model()?;
-        let path = self.folder.join(CHECKPOINT);
-        checkpoint::save(&path, &self.config, self.progress, &self.variables, &self.optimizer)?;
-        write(&self.folder.join(MODEL), &model)
+        write(&self.folder.model(), &self.model()?)?;
+        let path = self.folder.checkpoint();
+        checkpoint::save(&path, &self.config, self.progress, &self.variables, &self.optimiser)
     }
 
     /// The averaged weights as a model file.
     fn model(&self) -> Result<Vec<u8>> {
-        let mut weights = averaged(&self.variables, &self.optimizer)?;
+        let mut weights = self.optimiser.averaged(&self.variables, is_fixed)?;
         let with_prior =
             self.config.bottleneck == BottleneckConfig::Events && schedule::prior_learns(&self.config, self.step());
-        let prior = if with_prior { Some(prior::quantise(&self.config.network, &weights)?) } else { None };
-        let elsewhere = [bottleneck::PREFIX, rate::PREFIX];
-        weights.retain(|name, _| !prior::owns(name) && !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
-        let weights = ModelWeights {
+        let quantised = || prior::quantise(&self.config.network, &builder(&weights));
+        let prior = if with_prior { Some(quantised()?) } else { None };
+        weights.retain(|name, _| !prior::owns(name) && !bottleneck::owns(name) && !rate::owns(name));
+        let weights = spiccato::network::Weights {
             config: self.config.network.clone(),
             feature_scale: self.config.features.scale()?,
             tensors: weights,
         };
         let model = save_model(&weights, prior.as_ref(), Precision::Half);
-        model.with_context(|| format!("step {} of {}", self.step(), self.folder.display()))
+        model.with_context(|| format!("step {} of {}", self.step(), self.folder.path().display()))
     }
 
-    fn summarise(&mut self, since: &mut Interval, corpus: &Corpus) -> Result<Report> {
-        let crop_seconds = (self.config.batch * self.config.frames * HOP) as f64 / f64::from(SAMPLE_RATE);
-        let frame_rate = f64::from(SAMPLE_RATE) / HOP as f64;
-        let steps = (self.step() - since.from).max(1) as f64;
-        let speed = steps * crop_seconds / since.start.elapsed().as_secs_f64();
-        let averaged = averaged(&self.variables, &self.optimizer)?;
+    fn summarise(&mut self, since: &mut Interval, corpus: &Corpus, log: &mut Log) -> Result<Report> {
+        let averaged = self.optimiser.averaged(&self.variables, is_fixed)?;
         let model = auto_encoder(&self.config, self.step(), &averaged)?;
         // The pressure of the end, so that objectives can be compared over the run.
-        let pressures = pressures(&self.config, self.config.steps, &self.variables, &QUALITIES)?;
-        let validation = validate(&model, &pressures, &corpus.validation)?;
-        let report = Report {
-            step: self.step(),
-            loss: since.sum.loss / steps,
-            distortion_db: since.sum.distortion_db / steps,
-            kbps: since.sum.bits_per_frame / steps * frame_rate / 1000.0,
-            events_per_second: since.sum.events_per_frame / steps * frame_rate,
-            speed,
-            validation,
-        };
-        let mut log = Log::open(&self.folder)?;
-        log.append(&Row {
-            report: &report,
-            gradient_norm: since.sum.gradient_norm / steps,
-            learning_rate: schedule::learning_rate(&self.config, self.step()),
-        })?;
-        log.draw()?;
+        let pressures = pressures(&self.config, self.config.steps, self.variables.tensors(), &QUALITIES)?;
+        let learning_rate = schedule::learning_rate(&self.config, self.step());
+        let mut report = since.report(self.step(), self.config.samples_per_step(), learning_rate);
+        report.validation = validate(&model, &pressures, &corpus.validation)?;
+        log.append(&report)?;
         let objectives: Option<Vec<f64>> = report.validation.iter().map(|v| v.objective).collect();
         if let Some(objective) = objectives.filter(|o| !o.is_empty() && !corpus.validation.is_empty()) {
             let objective = objective.iter().sum::<f64>() / objective.len() as f64;
             if self.progress.best.is_none_or(|best| objective < best) {
                 self.progress.best = Some(objective);
-                write(&self.folder.join(BEST), &self.model()?)?;
+                write(&self.folder.best(), &self.model()?)?;
             }
         }
         *since = Interval::new(self.step());
@@ -223,72 +236,17 @@ impl Trainer {
     }
 }
 
-/// Checks that `folder` holds no run yet.
-///
-/// # Errors
-/// If it does.
-pub fn check_vacant(folder: &Path) -> Result<()> {
-    let checkpoint = folder.join(CHECKPOINT);
-    ensure!(!checkpoint.exists(), "{} holds a run already: resume it or choose another folder", folder.display());
-    Ok(())
-}
-
-/// The averaged weights; values that are not learned by gradients as they are.
-pub(crate) fn averaged(variables: &Variables, optimizer: &Optimizer) -> Result<BTreeMap<String, Tensor>> {
-    let averages = variables.iter().map(|(name, variable)| {
-        let values = match optimizer.moments.get(name) {
-            Some(state) if !crate::step::is_fixed(name) => state.average.clone(),
-            _ => variable.flatten_all()?.to_vec1::<f32>()?,
-        };
-        Ok((name.to_owned(), Tensor::from_vec(values, variable.shape(), &Device::Cpu)?))
-    });
-    averages.collect()
-}
-
-fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(content).with_context(|| path.display().to_string())?;
-    file.commit()?;
-    Ok(())
-}
-
-/// Names of the files in a run's folder.
-pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
-const MODEL: &str = "model.safetensors";
-const BEST: &str = "best.safetensors";
-
-/// Sums since the last report.
-struct Interval {
-    from: u64,
-    start: Instant,
-    sum: StepReport,
-}
-
-impl Interval {
-    fn new(from: u64) -> Self {
-        Self { from, start: Instant::now(), sum: StepReport::default() }
-    }
-
-    fn add(&mut self, step: &StepReport) {
-        self.sum.loss += step.loss;
-        self.sum.distortion_db += step.distortion_db;
-        self.sum.events_per_frame += step.events_per_frame;
-        self.sum.bits_per_frame += step.bits_per_frame;
-        self.sum.gradient_norm += step.gradient_norm;
-    }
-}
-
 /// Mean of each band and deviation of all features, over the first batches.
-fn set_statistics(config: &TrainingConfig, clips: &[Clip], variables: &Variables) -> Result<()> {
+fn set_statistics(config: &TrainingConfig, pools: &[Pool<'_>], variables: &Variables) -> Result<()> {
     let mut batches = Vec::new();
     for step in 0..STATISTICS_BATCHES {
         let draw =
             Draw { seed: config.seed, step, batch: config.batch, places: 0..config.batch, frames: config.frames };
-        batches.push(crops(clips, &draw, &config.augmentation, &config.features.scale()?)?.features);
+        batches.push(crops(pools, &draw, &config.augmentation, &config.features.scale()?)?.features);
     }
     let features = Tensor::cat(&batches, 0)?;
     let mean = features.mean((0, 1))?;
-    let deviation = features.broadcast_sub(&features.mean_all()?)?.sqr()?.mean_all()?.sqrt()?.to_scalar::<f32>()?;
+    let deviation = features.broadcast_sub(&mean)?.sqr()?.mean_all()?.sqrt()?.to_scalar::<f32>()?;
     variables.set("features.mean", mean.to_vec1::<f32>()?)?;
     variables.set("features.deviation", vec![deviation.max(1e-3)])
 }

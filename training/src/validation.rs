@@ -1,4 +1,4 @@
-//! How a network does on held-out clips, without stored files: distortion of the features, events, and the entropy of
+//! Quality and rate of a network on held-out clips, without stored files: distortion of the features, events, and the entropy of
 //! the events with one probability per neuron, an upper bound of what storage needs.
 
 use anyhow::Result;
@@ -7,18 +7,18 @@ use spiccato::network::quality_features;
 use spiccato::signal::{HOP, SAMPLE_RATE};
 
 use crate::bottleneck::BottleneckConfig;
-use crate::data::{Clip, features_of};
+use crate::data::{Clip, VALIDATION_CLIPS, features_of};
 use crate::loss::{AutoEncoder, DB_PER_NEPER, INFORMATION_SCALE};
 
 /// Qualities that are tried.
 pub(crate) const QUALITIES: [f32; 3] = [0.1, 0.5, 0.9];
 
-/// Clips that are used, and frames of each (some 10 s).
-const CLIPS: usize = 8;
+/// Frames of each clip that are used (some 10 s).
 const FRAMES: usize = 625;
 
 /// Result at one quality.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Validation {
     /// Quality, 0 to 1.
     pub quality: f32,
@@ -30,14 +30,14 @@ pub struct Validation {
     pub static_kbps: f64,
     /// Information of the events under the prior in kbit/s; 0 before it learns, and for other bottlenecks all their bits.
     pub kbps: f64,
-    /// Distortion in nepers plus the pressure's price of the information: what training minimises, in short. None before
+    /// Distortion in nepers plus the pressure's price of the information: in short, what training minimises. None before
     /// the prior learns.
     pub objective: Option<f64>,
 }
 
 /// Runs the network over the middle of some of the clips. `pressures` are those at [`QUALITIES`].
 pub(crate) fn validate(model: &AutoEncoder, pressures: &[f32], clips: &[Clip]) -> Result<Vec<Validation>> {
-    let clips = &clips[..clips.len().min(CLIPS)];
+    let clips = &clips[..clips.len().min(VALIDATION_CLIPS)];
     let at = |(&quality, &pressure)| validate_at(model, clips, quality, f64::from(pressure));
     QUALITIES.par_iter().zip(pressures).map(at).collect()
 }

@@ -1,57 +1,53 @@
-//! The weights in training: variables by name, in a fixed order.
+//! The trained weights by name, in a fixed order, and their values before training.
+//!
+//! Models ask for their weights through a [`VarBuilder`] of `candle-nn`, by name, shape and an [`Init`] for the value
+//! before training. Candle's own random initialisation has no seed, so that of `spiccato_neurons` stands in for it: the values
+//! of a weight depend on the seed and on its name alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
 
-use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor, Var};
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use spiccato::network::{Initial, Parameter, Parameters};
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::{VarBuilder, VarMap};
+use spiccato_neurons::seeded;
 
-/// Weights that gradients flow to. The features' statistics are among them but are never stepped.
+/// Tensors by name.
+pub(crate) type Weights = BTreeMap<String, Tensor>;
+
+/// A builder that gives these tensors and refuses any other name or shape.
+pub(crate) fn builder(weights: &Weights) -> VarBuilder<'static> {
+    let device = weights.values().next().map_or(Device::Cpu, |tensor| tensor.device().clone());
+    let tensors: HashMap<String, Tensor> = weights.iter().map(|(name, t)| (name.clone(), t.clone())).collect();
+    VarBuilder::from_tensors(tensors, DType::F32, &device)
+}
+
+/// Weights that gradients flow to. Values that are not learned by gradients (statistics of the features, codebooks, the
+/// control of the rate) are among them.
+#[derive(Debug)]
 pub(crate) struct Variables {
-    tensors: BTreeMap<String, Tensor>,
+    tensors: Weights,
     variables: Vec<(String, Var)>,
 }
 
 impl Variables {
-    /// Weights at the start of a run.
-    pub(crate) fn initial(parameters: Vec<Parameter>, seed: u64) -> Result<Self> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut values = BTreeMap::new();
-        for parameter in parameters {
-            let count = parameter.shape.iter().product::<usize>();
-            let data: Vec<f32> = match parameter.initial {
-                Initial::Constant(c) => vec![c; count],
-                Initial::Values(v) => v,
-                Initial::Uniform(bound) => (0..count).map(|_| rng.random_range(-bound..bound) as f32).collect(),
-            };
-            values.insert(parameter.name, (parameter.shape, data));
-        }
-        Self::from_values(values)
-    }
-
-    /// Weights with these shapes and values.
-    pub(crate) fn from_values(values: BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Result<Self> {
-        let mut variables = Vec::new();
-        for (name, (shape, data)) in values {
-            ensure!(data.len() == shape.iter().product::<usize>(), "weight {name} does not fill its shape {shape:?}");
-            variables.push((name, Var::from_tensor(&Tensor::from_vec(data, shape, &Device::Cpu)?)?));
-        }
-        let tensors = variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
-        Ok(Self { tensors, variables })
+    fn new(variables: BTreeMap<String, Var>) -> Self {
+        let tensors = variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();
+        Self { tensors, variables: variables.into_iter().collect() }
     }
 
     /// The same weights on another device.
     pub(crate) fn to_device(&self, device: &Device) -> Result<Self> {
         let moved = self.iter().map(|(name, v)| Ok((name.to_owned(), Var::from_tensor(&v.to_device(device)?)?)));
-        let variables = moved.collect::<Result<Vec<(String, Var)>>>()?;
-        let tensors = variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone())).collect();
-        Ok(Self { tensors, variables })
+        Ok(Self::new(moved.collect::<Result<_>>()?))
     }
 
-    /// Where the weights are.
+    /// The tensors behind the variables, through which gradients are found.
+    pub(crate) fn tensors(&self) -> &Weights {
+        &self.tensors
+    }
+
+    /// Device that holds the weights.
     pub(crate) fn device(&self) -> Device {
         self.variables.first().map_or(Device::Cpu, |(_, variable)| variable.device().clone())
     }
@@ -61,20 +57,65 @@ impl Variables {
         self.variables.iter().map(|(name, v)| (name.as_str(), v))
     }
 
+    /// The values of one weight.
+    pub(crate) fn values(&self, name: &str) -> Result<Vec<f32>> {
+        let tensor = self.tensors.get(name).with_context(|| format!("there is no weight {name}"))?;
+        Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
+    }
+
     /// Overwrites one weight.
     pub(crate) fn set(&self, name: &str, values: Vec<f32>) -> Result<()> {
-        for (own, variable) in &self.variables {
-            if own == name {
-                variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
-                return Ok(());
-            }
-        }
-        anyhow::bail!("there is no weight {name}")
+        let found = self.variables.binary_search_by(|(own, _)| own.as_str().cmp(name));
+        let (_, variable) =
+            found.ok().and_then(|at| self.variables.get(at)).with_context(|| format!("there is no weight {name}"))?;
+        ensure!(values.len() == variable.elem_count(), "weight {name} does not fill its shape {:?}", variable.dims());
+        variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
+        Ok(())
     }
 }
 
-impl Parameters for Variables {
-    fn find(&self, name: &str) -> Option<&Tensor> {
-        self.tensors.get(name)
+/// Creates each weight when a model asks for it the first time, and collects them.
+pub(crate) struct Initialiser {
+    variables: VarMap,
+    seed: u64,
+}
+
+impl Initialiser {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { variables: VarMap::new(), seed }
+    }
+
+    /// A builder for models. The weights are made on the CPU.
+    pub(crate) fn builder(&self) -> VarBuilder<'static> {
+        seeded(&self.variables, self.seed, DType::F32, &Device::Cpu)
+    }
+
+    /// All weights that were asked for.
+    pub(crate) fn into_variables(self) -> Variables {
+        let variables = self.variables.data().lock().unwrap_or_else(PoisonError::into_inner);
+        Variables::new(variables.iter().map(|(name, variable)| (name.clone(), variable.clone())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_nn::Init;
+
+    #[test]
+    fn a_weight_is_made_once_and_wrong_shapes_and_names_are_refused() {
+        let initialiser = Initialiser::new(3);
+        let normal = Init::Randn { mean: 1.0, stdev: 2.0 };
+        let first = initialiser.builder().get_with_hints((100, 100), "x", normal).unwrap();
+        let second = initialiser.builder().get((100, 100), "x").unwrap();
+        assert_eq!(first.id(), second.id());
+        assert!(initialiser.builder().get((100, 99), "x").is_err());
+        let variables = initialiser.into_variables();
+        let mean = variables.values("x").unwrap().iter().sum::<f32>() / 10_000.0;
+        assert!((mean - 1.0).abs() < 0.1, "{mean}");
+        let fixed = builder(variables.tensors());
+        assert_eq!(fixed.get((100, 100), "x").unwrap().id(), first.id(), "gradients find the variable");
+        assert!(fixed.get((100, 99), "x").is_err() && fixed.get((100, 100), "y").is_err());
+        assert!(variables.set("y", vec![0.0]).is_err() && variables.set("x", vec![0.0]).is_err());
     }
 }

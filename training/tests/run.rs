@@ -2,52 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+mod tones;
+
 use std::path::Path;
 
-use spiccato::network::{load_model, load_weights};
-use spiccato_datasets::find_sources;
+use spiccato::Model;
+use spiccato::network::load_weights;
 use spiccato_training::baseline::Baseline;
-use spiccato_training::data::{Corpus, open_corpus};
-use spiccato_training::{FeatureConfig, InitialWeights, Outcome, Trainer, TrainingConfig};
-
-/// A folder of tones whose pitch and level change every quarter of a second.
-fn write_corpus(folder: &Path) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 24_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    for file in 0..30 {
-        let mut wav = hound::WavWriter::create(folder.join(format!("{file}.wav")), spec).unwrap();
-        for n in 0..36_000u32 {
-            let note = n / 6000 + file;
-            let frequency = 110.0 * 1.2f64.powi((note * 7 % 13) as i32);
-            let level = 3000.0 + 1500.0 * f64::from(note % 5);
-            let sample = level * (std::f64::consts::TAU * frequency * f64::from(n) / 24_000.0).sin();
-            wav.write_sample(sample as i16).unwrap();
-        }
-        wav.finalize().unwrap();
-    }
-}
-
-fn corpus(folder: &Path) -> Corpus {
-    write_corpus(folder);
-    let (sources, missing) = find_sources(folder).unwrap();
-    assert!(missing.is_empty());
-    let corpus = open_corpus(&sources, &folder.join("cache"), |_, _| ()).unwrap();
-    assert!(corpus.rejected.is_empty() && !corpus.validation.is_empty());
-    corpus
-}
-
-fn config(steps: u64) -> TrainingConfig {
-    let text = format!(
-        "steps = {steps}\nbatch = 4\nframes = 16\nshards = 2\nwarm_up = 2\nvalidation_interval = 4
-        prior = {{ start = 0.2, information_ramp = [0.4, 0.6] }}
-        [network]\nbands = 256\nneurons = 24\nwidth = 16\nhidden = 24\ntaps = 3\ndilations = [1, 2]\nknots = 3"
-    );
-    TrainingConfig::from_toml(&text).unwrap()
-}
+use spiccato_training::data::Corpus;
+use spiccato_training::{InitialWeights, Outcome, Trainer, TrainingConfig};
+use tones::{bottleneck, config, corpus};
 
 /// Trains in `folder`, stopping after each of `stops`, on a number of threads; the checkpoint and the model.
 fn train(corpus: &Corpus, folder: &Path, steps: u64, stops: &[u64], threads: usize) -> (Vec<u8>, Vec<u8>) {
@@ -74,9 +38,9 @@ fn a_run_is_the_same_in_pieces_and_on_any_number_of_threads() {
     assert_eq!(run("pieces", &[3, 7], 1), whole);
     assert_eq!(run("threads", &[], 2), whole);
 
-    let model = load_model(&whole.1).unwrap();
-    assert_eq!(model.network.config().neurons, 24);
-    assert!(model.prior.is_some(), "the prior is part of the model");
+    let model = Model::from_bytes(&whole.1).unwrap();
+    assert_eq!(model.network().config().neurons, 24);
+    assert!(model.prior().is_some(), "the prior is part of the model");
     assert!(Trainer::start(config(10), &corpus, &folder.path().join("whole")).is_err(), "a run is not overwritten");
 }
 
@@ -101,13 +65,14 @@ fn every_quantiser_trains_resumes_and_codes() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
     let samples: Vec<f32> = (0..30_000).map(|n| 0.2 * (n as f32 * 0.05).sin()).collect();
-    for (name, bottleneck) in [
+    for (name, text) in [
         ("dense", "\"dense-binary\""),
         ("vector", "{ vector = { entries = 16 } }"),
         ("residual", "{ residual-vector = { codebooks = 3, entries = 16 } }"),
         ("scalar", "{ finite-scalar = { levels = 3 } }"),
     ] {
-        let config = TrainingConfig { bottleneck: bottleneck_of(bottleneck), ..config(6) };
+        let mut config = config(6);
+        config.bottleneck = bottleneck(text);
         let run = |part: &str, stop: Option<u64>| {
             let folder = folder.path().join(format!("{name}-{part}"));
             let mut trainer = Trainer::start(config.clone(), &corpus, &folder).unwrap();
@@ -139,11 +104,7 @@ fn every_quantiser_trains_resumes_and_codes() {
     }
     let events = folder.path().join("events");
     Trainer::start(config(2), &corpus, &events).unwrap().run(&corpus, |_, _| true).unwrap();
-    assert!(Baseline::load(&events).err().unwrap().to_string().contains("compress --model"));
-}
-
-fn bottleneck_of(text: &str) -> spiccato_training::bottleneck::BottleneckConfig {
-    TrainingConfig::from_toml(&format!("bottleneck = {text}")).unwrap().bottleneck
+    assert!(Baseline::load(&events).err().unwrap().to_string().contains("a run with events"));
 }
 
 #[test]
@@ -157,7 +118,8 @@ fn a_run_begins_with_the_weights_of_another() {
         let initial = InitialWeights::load(&first.join(file), &config(1)).unwrap();
         let second = folder.path().join(file);
         // no warm-up to speak of: one step of a hundred changes a weight by a hundredth of the learning rate
-        let config = TrainingConfig { warm_up: 100, ..config(1) };
+        let mut config = config(1);
+        config.warm_up = 100;
         let mut trainer = Trainer::start(config, &corpus, &second).unwrap().begin_with(&initial).unwrap();
         trainer.run(&corpus, |_, _| true).unwrap();
         let begun = load_weights(&std::fs::read(second.join("model.safetensors")).unwrap()).unwrap().tensors;
@@ -166,9 +128,6 @@ fn a_run_begins_with_the_weights_of_another() {
             assert!(difference.to_scalar::<f32>().unwrap() < 5e-3, "{name} from {file}");
         }
     }
-    let other = TrainingConfig { features: FeatureConfig { gate: 0.0, ..config(1).features }, ..config(1) };
-    let refused = InitialWeights::load(&first.join("model.safetensors"), &other).err().unwrap().to_string();
-    assert!(refused.contains("make [features] the same"), "{refused}");
     let other = TrainingConfig::from_toml("[network]\nwidth = 24").unwrap();
     let refused = InitialWeights::load(&first.join("model.safetensors"), &other).err().unwrap().to_string();
     assert!(refused.contains("make [network] the same"), "{refused}");
@@ -180,7 +139,8 @@ fn the_rate_is_driven_towards_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
     let last_rate = |name: &str, target: f64| {
-        let config = TrainingConfig { target_kbps: Some((target, target)), ..config(100) };
+        let mut config = config(100);
+        (config.rate_control, config.target_kbps) = (true, (target, target));
         let mut trainer = Trainer::start(config, &corpus, &folder.path().join(name)).unwrap();
         let mut rate = 0.0;
         trainer
@@ -200,13 +160,14 @@ fn a_run_that_leaves_the_numbers_stops_and_keeps_what_was_saved() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
     let run = folder.path().join("run");
-    let config = TrainingConfig { learning_rate: 1e30, checkpoint_seconds: 0.0, warm_up: 1, ..config(50) };
+    let mut config = config(50);
+    (config.learning_rate, config.checkpoint_seconds, config.warm_up) = (1e30, 0.0, 1);
     let mut trainer = Trainer::start(config, &corpus, &run).unwrap();
     let message = format!("{:#}", trainer.run(&corpus, |_, _| true).unwrap_err());
     assert!(message.contains("finite") || message.contains("half precision"), "{message}");
     // What was saved before is whole and can be used.
     assert!(Trainer::resume(&run).map_or(true, |kept| kept.step() < trainer.step()));
-    assert!(std::fs::read(run.join("model.safetensors")).map_or(true, |model| load_model(&model).is_ok()));
+    assert!(std::fs::read(run.join("model.safetensors")).map_or(true, |model| Model::from_bytes(&model).is_ok()));
 }
 
 #[test]
@@ -215,7 +176,7 @@ fn the_folder_of_a_run_holds_its_best_weights_and_curves() {
     let corpus = corpus(folder.path());
     let run = folder.path().join("run");
     Trainer::start(config(12), &corpus, &run).unwrap().run(&corpus, |_, _| true).unwrap();
-    assert!(load_model(&std::fs::read(run.join("best.safetensors")).unwrap()).unwrap().prior.is_some());
+    assert!(Model::from_bytes(&std::fs::read(run.join("best.safetensors")).unwrap()).unwrap().prior().is_some());
     for name in ["distortion.svg", "rate.svg"] {
         let svg = std::fs::read_to_string(run.join(name)).unwrap();
         assert!(svg.contains("quality 0.5") && svg.contains("<polyline"), "{name}");

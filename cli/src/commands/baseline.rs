@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
-use spiccato::atomic_file::AtomicFile;
-use spiccato::audio_file::{SampleFormat, Surround, WavSpec, WavWriter};
-use spiccato::signal::SAMPLE_RATE;
+use spiccato::atomic_file::{AtomicFile, Existing};
+use spiccato::audio_file::{AudioInput, AudioWriter, FileKind, OutputSpec, SampleFormat, Surround};
+use spiccato::signal::{Resampler, SAMPLE_RATE};
 use spiccato_training::baseline::Baseline;
-use spiccato_training::evaluate::read_at_codec_rate;
 
 use crate::args::positive;
 use crate::output::print_line;
@@ -60,11 +59,11 @@ pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
 
 fn compress(run: &Path, input: &Path, output: &Path, bitrate: f64) -> Result<()> {
     let baseline = Baseline::load(run)?;
-    let samples = read_at_codec_rate(input, Surround::Downmix)?;
+    let samples = read_mono(input)?;
     let name = || input.display().to_string();
     ensure!(!samples.is_empty(), "{}: the file holds no samples", input.display());
     let file = baseline.encode(&samples, bitrate).with_context(name)?;
-    let mut out = AtomicFile::create(output)?;
+    let mut out = AtomicFile::create(output, Existing::Replace)?;
     out.write_all(&file).with_context(|| output.display().to_string())?;
     out.commit()?;
     Ok(())
@@ -74,9 +73,31 @@ fn decompress(run: &Path, input: &Path, output: &Path) -> Result<()> {
     let baseline = Baseline::load(run)?;
     let name = || input.display().to_string();
     let samples = baseline.decode(&std::fs::read(input).with_context(name)?).with_context(name)?;
-    let spec = WavSpec { sample_rate: SAMPLE_RATE, channels: 1, format: SampleFormat::Float32 };
-    let mut wav = WavWriter::create(output, spec, samples.len() as u64)?;
+    let spec = OutputSpec {
+        kind: FileKind::Wav,
+        sample_rate: SAMPLE_RATE,
+        channels: 1,
+        format: SampleFormat::Float32,
+        frames: samples.len() as u64,
+    };
+    let mut wav = AudioWriter::create(output, Existing::Replace, spec, [])?;
     wav.write(&samples)?;
     wav.finish()?;
     Ok(())
+}
+
+/// The mean of a file's channels at the codec's sample rate.
+fn read_mono(path: &Path) -> Result<Vec<f32>> {
+    let mut reader = AudioInput::open(path)?.reader(Surround::Downmix)?;
+    let format = reader.format();
+    let mut resampler = Resampler::new(format.rate, SAMPLE_RATE, 1)?;
+    let (mut mono, mut samples) = (Vec::new(), Vec::new());
+    while let Some(block) = reader.next_block()? {
+        let channels = usize::from(format.channels);
+        mono.clear();
+        mono.extend(block.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32));
+        resampler.push(&mono, &mut samples)?;
+    }
+    resampler.finish(&mut samples)?;
+    Ok(samples)
 }

@@ -1,10 +1,9 @@
 //! `spiccato completions`
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::output::print_line;
 
 #[derive(Debug, Args)]
@@ -14,8 +13,9 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs) -> Result<()> {
+/// Prints the completions of `program`.
+pub(crate) fn run(args: &CompletionsArgs, mut program: Command) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "spiccato", &mut script);
+    clap_complete::generate(args.shell, &mut program, "spiccato", &mut script);
     print_line(String::from_utf8_lossy(&script).trim_end())
 }

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::cli::Cli;
 use crate::output::print_line;
 
 #[derive(Debug, Args)]
@@ -15,13 +14,13 @@ pub(crate) struct ManArgs {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &ManArgs) -> Result<()> {
-    let command = Cli::command();
+/// Prints or writes the manual of `program`.
+pub(crate) fn run(args: &ManArgs, program: Command) -> Result<()> {
     if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        return clap_mangen::generate_to(command, folder).with_context(|| folder.display().to_string());
+        return clap_mangen::generate_to(program, folder).with_context(|| folder.display().to_string());
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
+    clap_mangen::Man::new(program).render(&mut page)?;
     print_line(String::from_utf8_lossy(&page).trim_end())
 }

@@ -10,6 +10,8 @@ pub(crate) mod decompress;
 #[cfg(feature = "research")]
 pub(crate) mod evaluate;
 pub(crate) mod events;
+#[cfg(feature = "train")]
+pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod man;
 #[cfg(feature = "research")]
@@ -24,15 +26,3 @@ pub(crate) mod test;
 #[cfg(feature = "train")]
 pub(crate) mod train;
 pub(crate) mod version;
-
-use std::process::ExitCode;
-
-use clap::CommandFactory;
-
-use crate::cli::Cli;
-
-/// Prints the help as an answer to a command line without a command.
-pub(crate) fn help() -> ExitCode {
-    eprint!("{}", Cli::command().render_help());
-    ExitCode::from(2)
-}

@@ -5,17 +5,20 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use spiccato_training::data::{Clip, find_sources, open_corpus};
+use spiccato_datasets::find_sources;
+use spiccato_training::config::DataSource;
+use spiccato_training::data::{Corpus, CorpusSettings, WeightedSources, open_corpus};
 use spiccato_training::{InitialWeights, Outcome, Report, Trainer, TrainingConfig, check_vacant, device};
 
+use crate::args::positive;
 use crate::progress::Bar;
 use crate::{interrupt, model};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Folder of audio files, or of a dataset laid out as MAESTRO
+    /// Folder of a data set: audio files, tar archives of them, or a layout as MAESTRO's [default: the sources of the configuration]
     #[arg(long, value_name = "FOLDER")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// Folder of the run: configuration, log, checkpoints, model
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -37,6 +40,9 @@ pub(crate) struct TrainArgs {
     /// Folder for the decoded audio [default: .spiccato-cache inside the run's folder]
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
+    /// Keep at most this many gigabytes of decoded audio there, in turns [default: all]
+    #[arg(long, value_name = "GB", value_parser = positive)]
+    cache_gb: Option<f64>,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
@@ -49,41 +55,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     model::use_threads(args.threads)?;
     let device = device(&args.device)?;
     let mut trainer = if args.resume {
-        let trainer = Trainer::resume(&args.out)?.to_device(&device)?;
         if args.config.is_some() || !args.set.is_empty() {
             bail!("a resumed run keeps its configuration; leave --config and --set away or start another run");
         }
-        Some(trainer)
+        Some(Trainer::resume(&args.out)?.to_device(&device)?)
     } else {
+        check_vacant(&args.out)?; // now, not after all has been decoded
         None
     };
-    let config = configuration(args)?;
-    if !args.resume {
-        check_vacant(&args.out)?; // now, not after all has been decoded
-    }
+    let config = match &trainer {
+        Some(trainer) => trainer.config().clone(),
+        None => configuration(args)?,
+    };
     let initial = args.initial.as_ref().map(|path| InitialWeights::load(path, &config)).transpose()?;
-    let (sources, missing) = find_sources(&args.data)?;
-    for path in &missing {
-        eprintln!("missing: {}", path.display());
-    }
     let bar = Bar::new(args.quiet);
-    let cache = args.cache.clone().unwrap_or_else(|| args.out.join(".spiccato-cache"));
-    let corpus = open_corpus(&sources, &cache, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
-    for (path, reason) in &corpus.rejected {
-        eprintln!("left out: {}: {reason}", path.display());
-    }
-    for note in &corpus.notes {
-        eprintln!("note: {note}");
-    }
-    if !args.quiet {
-        bar.note(&format!(
-            "{} files, {:.2} h for training; {} files, {:.2} h for validation",
-            corpus.train.len(),
-            hours(&corpus.train),
-            corpus.validation.len(),
-            hours(&corpus.validation)
-        ));
-    }
+    let corpus = corpus(args, &config, &bar)?;
     let trainer = match &mut trainer {
         Some(trainer) => trainer,
         None => {
@@ -103,16 +89,52 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         }
         !stop.load(Ordering::Relaxed)
     })?;
+    bar.finish();
     if !args.quiet {
-        let model = args.out.join("model.safetensors");
         match outcome {
-            Outcome::Finished => bar.note(&format!("finished: {}", model.display())),
-            Outcome::Interrupted => {
-                bar.note(&format!("interrupted after step {}; go on with --resume", trainer.step()));
-            }
+            Outcome::Finished => eprintln!("finished: {}", args.out.join("model.safetensors").display()),
+            _ => eprintln!("interrupted after step {}; go on with --resume", trainer.step()),
         }
     }
     Ok(())
+}
+
+/// The decoded data of the run: that of --data, or the sources of the configuration.
+fn corpus(args: &TrainArgs, config: &TrainingConfig, bar: &Bar) -> Result<Corpus> {
+    let sources = match &args.data {
+        Some(folder) => vec![DataSource { path: folder.clone(), weight: 1.0 }],
+        None => config.sources.clone(),
+    };
+    if sources.is_empty() {
+        bail!("there is no training data: name a folder with --data, or sources in the configuration");
+    }
+    let mut mixture = Vec::with_capacity(sources.len());
+    for DataSource { path, weight } in &sources {
+        let set = find_sources(path)?;
+        for missing in &set.missing {
+            bar.note(&format!("missing: {}", missing.display()));
+        }
+        if !args.quiet {
+            bar.note(&format!("{}: {set}", path.display()));
+        }
+        mixture.push(WeightedSources { weight: *weight, sources: set.sources });
+    }
+    let cache = args.cache.clone().unwrap_or_else(|| args.out.join(".spiccato-cache"));
+    let mut settings = CorpusSettings::new(cache);
+    settings.cache_bytes = args.cache_gb.map(|gigabytes| (gigabytes * 1e9) as u64);
+    (settings.seed, settings.samples_per_step) = (config.seed, config.samples_per_step());
+    let corpus = open_corpus(&mixture, &settings, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
+    for (path, reason) in &corpus.rejected {
+        bar.note(&format!("left out: {}: {reason}", path.display()));
+    }
+    for note in &corpus.notes {
+        bar.note(&format!("note: {note}"));
+    }
+    if !args.quiet {
+        let (training, validation) = (corpus.training_hours(), corpus.validation_hours());
+        bar.note(&format!("{training:.2} h for training, {validation:.2} h for validation"));
+    }
+    Ok(corpus)
 }
 
 fn configuration(args: &TrainArgs) -> Result<TrainingConfig> {
@@ -122,10 +144,6 @@ fn configuration(args: &TrainArgs) -> Result<TrainingConfig> {
     };
     let name = || args.config.clone().unwrap_or_else(|| PathBuf::from("--set")).display().to_string();
     TrainingConfig::from_toml_with(&text, &args.set).with_context(name)
-}
-
-fn hours(clips: &[Clip]) -> f64 {
-    clips.iter().map(|c| c.samples as f64).sum::<f64>() / f64::from(spiccato::signal::SAMPLE_RATE) / 3600.0
 }
 
 fn line(report: &Report, steps: u64) -> String {

@@ -1,5 +1,5 @@
-//! The settings of an AAC stream (`AudioSpecificConfig`: ISO/IEC 14496-3, 1.6.2.1), as far as they tell whether it can be
-//! decoded: Symphonia decodes the low-complexity profile in mono and stereo.
+//! The settings of an AAC stream (`AudioSpecificConfig`: ISO/IEC 14496-3, 1.6.2.1), as far as they tell whether it can
+//! be decoded: Symphonia decodes the low-complexity profile in mono and stereo.
 
 /// Why a stream can't be decoded; nothing if it can, or if that only shows later.
 pub(super) fn undecodable(config: &[u8]) -> Option<String> {
@@ -20,7 +20,7 @@ pub(super) fn undecodable(config: &[u8]) -> Option<String> {
             11 => 7,
             count => count,
         };
-        return Some(format!("holds AAC of {count} channels; only mono and stereo can be decoded"));
+        return Some(format!("holds AAC of {count} channels"));
     }
     if channels == 0 {
         return None; // the layout follows in a form of its own

@@ -1,4 +1,5 @@
-//! A look at a file before Symphonia reads it: what it is, and what Symphonia would take wrongly or refuse without need.
+//! A look at a file before Symphonia reads it: what it is, and what Symphonia would take wrongly or refuse without
+//! need.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -7,13 +8,15 @@ use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::io::MediaSource;
 
 use super::mp4::Edit;
-use super::view::{Piece, View, replace};
+use super::view::{Piece, View, patched};
 use super::wave::{self, Length};
-use super::{caf, flac, kinds, mp4, trailer};
+use super::{flac, iff, kinds, matroska, mp3, mp4, ogg, trailer};
 use crate::{AudioFault, Error, Result};
 
 /// The most bytes at the beginning that tell what a file is.
 const HEAD: usize = 512;
+
+const CUT_OFF: &str = "ends before its header says; truncated?";
 
 /// A file as Symphonia is to read it, and what it should know besides.
 pub(super) struct Container {
@@ -28,6 +31,8 @@ pub(super) struct Container {
     pub(super) length: Length,
     /// Whether the format says which loudspeaker each channel is for.
     pub(super) has_layout: bool,
+    /// Nanoseconds at the end that are not to be played.
+    pub(super) end_padding: u64,
     /// Contents of chunks with tags that Symphonia does not read.
     pub(super) tags: Vec<([u8; 4], Vec<u8>)>,
     /// What was odd.
@@ -37,13 +42,11 @@ pub(super) struct Container {
 impl Container {
     /// # Errors
     /// For files that hold what can't be decoded, with the reason; otherwise, damage is left to Symphonia to name.
-    pub(super) fn open(name: &Path, mut source: Box<dyn MediaSource>) -> Result<Self> {
-        let unsupported = |reason: &str| {
-            let reason = format!("{reason}, which can't be decoded here; convert it to FLAC or WAV first");
-            Error::audio(name, AudioFault::Unsupported, reason)
-        };
+    pub(super) fn open(name: &Path, mut source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
+        let unsupported = |reason: &str| Error::audio(name, AudioFault::Unsupported, undecodable(reason));
         let mut found = Self::unknown();
         let mut pieces: Option<Vec<Piece>> = None;
+        let mut damage = Vec::new();
         let end = source.seek(SeekFrom::End(0)).map_err(Error::io(name))?;
         match wave::find(source.as_mut()) {
             Ok(Some(wave)) => {
@@ -61,26 +64,55 @@ impl Container {
         }
         if let (None, Ok(Some(flac))) = (&pieces, flac::find(source.as_mut())) {
             if flac.bits > 24 {
-                return Err(unsupported(&format!("holds FLAC of {} bits", flac.bits)));
+                let reason = format!(
+                    "holds FLAC of {} bits, which can't be decoded here; convert it to 24 bits first",
+                    flac.bits
+                );
+                return Err(Error::audio(name, AudioFault::Unsupported, reason));
             }
             let cut = trailer::end_without_tags(source.as_mut(), flac.start).map_err(Error::io(name))?;
             pieces = Some(match flac.block_size {
-                Some((position, bytes)) => replace(position, bytes, cut),
+                Some(patch) => patched(vec![patch], cut),
                 None => vec![Piece::Range(0..cut)],
             });
         }
-        if let (None, Ok(Some((position, size)))) = (&pieces, caf::missing_size(source.as_mut())) {
-            found.remarks.push("the header does not say how long the audio is; read to the end of the file".into());
-            pieces = Some(replace(position, size.to_be_bytes().to_vec(), end));
+        if let (None, Ok(Some(sizes))) = (&pieces, iff::find(source.as_mut(), lenient)) {
+            found.remarks.extend(sizes.remark);
+            pieces = Some(patched(sizes.patches, end));
         }
-        if let (None, Ok(Some(mp4))) = (&pieces, mp4::find(source.as_mut())) {
+        if let (None, Ok(Some(mp4))) = (&pieces, mp4::find(source.as_mut(), lenient)) {
             if let Some(reason) = mp4.unsupported {
                 return Err(unsupported(&reason));
             }
             (found.codec, found.edit) = (mp4.codec, mp4.edit);
-            if !mp4.patches.is_empty() {
-                pieces = Some(patched(mp4.patches, end));
+            pieces = Some(patched(mp4.patches, end));
+        }
+        let tags = trailer::leading_id3v2(source.as_mut()).unwrap_or(0);
+        if let (None, Ok(Some(mended))) = (&pieces, mp3::mend(source.as_mut(), tags)) {
+            pieces = Some(mended.pieces);
+            damage.extend(mended.remarks);
+        }
+        if let (None, Ok(Some(position))) = (&pieces, matroska::broken(source.as_mut())) {
+            damage.push(format!("damaged at byte {position}, from where on it can't be read"));
+        }
+        if let (true, Some(reason)) = (!lenient, damage.first()) {
+            return Err(Error::audio(name, AudioFault::Damaged, reason.as_str()));
+        }
+        found.remarks.extend(damage);
+        if let (None, Ok(patches)) = (&pieces, matroska::cut_off(source.as_mut()))
+            && !patches.is_empty()
+        {
+            if !lenient {
+                return Err(Error::audio(name, AudioFault::Truncated, CUT_OFF));
             }
+            found.remarks.push(CUT_OFF.into());
+            pieces = Some(patched(patches, end));
+        }
+        if let (None, true, Ok(Some(cut))) = (&pieces, lenient, ogg::cut_off(source.as_mut())) {
+            pieces = Some(vec![Piece::Range(0..cut)]);
+        }
+        if let (None, Ok(padding)) = (&pieces, matroska::end_padding(source.as_mut())) {
+            found.end_padding = padding;
         }
         found.kind = first_bytes(source.as_mut()).and_then(|head| kinds::file_kind(&head));
         source.seek(SeekFrom::Start(0)).map_err(Error::io(name))?;
@@ -99,23 +131,16 @@ impl Container {
             edit: None,
             length: Length::Declared,
             has_layout: true,
+            end_padding: 0,
             tags: Vec::new(),
             remarks: Vec::new(),
         }
     }
 }
 
-/// A file of `end` bytes with other bytes in some places, which are in order.
-fn patched(patches: Vec<(u64, Vec<u8>)>, end: u64) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut position = 0;
-    for (start, bytes) in patches {
-        pieces.push(Piece::Range(position..start));
-        position = start + bytes.len() as u64;
-        pieces.push(Piece::Bytes(bytes));
-    }
-    pieces.push(Piece::Range(position..end.max(position)));
-    pieces
+/// What to do about audio that there is no decoder for.
+pub(super) fn undecodable(what: &str) -> String {
+    format!("{what}, which can't be decoded here; convert it to FLAC or WAV first")
 }
 
 /// The bytes after ID3v2 tags that tell what a file is.

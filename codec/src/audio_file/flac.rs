@@ -28,7 +28,7 @@ pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Optio
     let (least, most) = (u16::from_be_bytes([head[8], head[9]]), u16::from_be_bytes([head[10], head[11]]));
     let bits = (u32::from(head[20] & 1) << 4 | u32::from(head[21] >> 4)) + 1;
     // Some writers leave the smallest size out, or count the last block, which may be of any size.
-    let mended = (least < MIN_BLOCK && most >= MIN_BLOCK).then(|| (start + 8, MIN_BLOCK.to_be_bytes().to_vec()));
+    let mended = (least < MIN_BLOCK && most >= MIN_BLOCK).then(|| (start + 8, most.to_be_bytes().to_vec()));
     Ok(Some(Flac { start, bits, block_size: mended }))
 }
 
@@ -52,7 +52,7 @@ mod tests {
         }
         let tagged = [&b"ID3\x03\0\0\0\0\0\x02xx"[..], &header(0, 4096, 16)].concat();
         let found = find(&mut Cursor::new(tagged)).unwrap().unwrap();
-        assert_eq!((found.start, found.block_size), (12, Some((20, vec![0, 16]))));
+        assert_eq!((found.start, found.block_size), (12, Some((20, vec![16, 0]))));
         assert_eq!(find(&mut Cursor::new(header(0, 4096, 16)[1..].to_vec())).unwrap(), None);
         assert_eq!(find(&mut Cursor::new(b"fLaC")).unwrap(), None);
     }

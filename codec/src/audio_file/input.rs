@@ -1,7 +1,7 @@
 //! Where audio comes from: a file, or standard input kept in a temporary file so that it can be read again.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +23,8 @@ enum Source {
     File(PathBuf),
     /// What came through a pipe, in an anonymous temporary file.
     Spooled(Arc<Mutex<File>>),
+    /// A file in memory.
+    Memory(Arc<[u8]>),
 }
 
 impl AudioInput {
@@ -48,6 +50,16 @@ impl AudioInput {
         input.require_bytes(metadata.len())
     }
 
+    /// A file that is in memory; `name` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Audio`] if it is empty.
+    pub fn from_bytes(name: impl Into<PathBuf>, bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        let length = bytes.len() as u64;
+        Self { name: name.into(), source: Source::Memory(bytes), lenient: false }.require_bytes(length)
+    }
+
     /// Copies all of `stream` to a temporary file; `name` is for messages.
     fn spool(name: PathBuf, stream: &mut dyn Read) -> Result<Self> {
         let mut file = tempfile::tempfile().map_err(Error::io(&name))?;
@@ -62,8 +74,8 @@ impl AudioInput {
         Ok(self)
     }
 
-    /// Reads what can be read of a damaged file: what can't is silent, and [`AudioReader::remarks`] says where. The rule is
-    /// to refuse damaged files.
+    /// Reads what can be read of a damaged file: what can't is silent, and [`AudioReader::remarks`] says where. The
+    /// rule is to refuse damaged files.
     #[must_use]
     pub fn lenient(self, lenient: bool) -> Self {
         Self { lenient, ..self }
@@ -85,6 +97,7 @@ impl AudioInput {
                 let length = lock(file).metadata().map_err(Error::io(&self.name))?.len();
                 Box::new(SharedFile { file: Arc::clone(file), position: 0, length })
             }
+            Source::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
         };
         AudioReader::new(&self.name, source, surround, self.lenient)
     }
@@ -173,6 +186,7 @@ mod tests {
         let piped = AudioInput::spool(PathBuf::from("pipe"), &mut File::open(&path).unwrap()).unwrap();
         assert!(decode(&piped) == expected);
         assert!(decode(&piped) == expected);
+        assert!(decode(&AudioInput::from_bytes("memory", fs::read(&path).unwrap()).unwrap()) == expected);
     }
 
     #[test]

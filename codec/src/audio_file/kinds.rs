@@ -44,12 +44,15 @@ pub(super) fn file_kind(head: &[u8]) -> Option<&'static str> {
 fn ogg_kind(head: &[u8]) -> Option<&'static str> {
     let segments = usize::from(*head.get(26)?);
     let packet = head.get(27 + segments..)?;
-    let signatures: [(&[u8], &str); 6] = [
+    // Families of channel mappings that stand for something else than loudspeakers.
+    if packet.starts_with(b"OpusHead") && packet.get(18).is_some_and(|&family| family > 1) {
+        return Some("Opus with a channel mapping that is not known here");
+    }
+    let signatures: [(&[u8], &str); 5] = [
         (b"Speex   ", "Speex"),
         (b"CELT    ", "CELT, the forerunner of Opus"),
         (b"\x80theora", "a Theora video without sound"),
         (b"PCM     ", "plain samples in Ogg"),
-        (b"OpusHead", "Opus of a kind that is not known here"),
         (b"fishead\0", "an Ogg file with an index"),
     ];
     signatures.into_iter().find(|(signature, _)| packet.starts_with(signature)).map(|(_, name)| name)
@@ -70,7 +73,7 @@ fn free_format(head: &[u8]) -> Option<&'static str> {
 /// The name of a codec that there is no decoder for.
 pub(super) fn codec_name(codec: AudioCodecId) -> Option<&'static str> {
     Some(match codec {
-        id::CODEC_ID_OPUS => "Opus of a kind that is not known here",
+        id::CODEC_ID_OPUS => "Opus with a channel mapping that is not known here",
         id::CODEC_ID_SPEEX => "Speex",
         id::CODEC_ID_MUSEPACK => "Musepack",
         id::CODEC_ID_WAVPACK => "WavPack",

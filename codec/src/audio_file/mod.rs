@@ -20,20 +20,24 @@
 
 mod aac;
 mod blocks;
-mod caf;
 mod coding;
 mod container;
 mod downmix;
 mod flac;
+mod iff;
 mod input;
 mod kinds;
+mod matroska;
+mod mp3;
 mod mp4;
 mod mp4_boxes;
+mod ogg;
 mod opus;
 mod read;
 mod remark;
 mod riff_tags;
 mod tags;
+mod track;
 mod trailer;
 mod view;
 mod wave;

@@ -54,7 +54,7 @@ pub(super) struct Mp4 {
 ///
 /// # Errors
 /// Those of reading, and of boxes that end too early: such a file is damaged or no MP4 file.
-pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Option<Mp4>> {
+pub(super) fn find(source: &mut (impl Read + Seek + ?Sized), lenient: bool) -> io::Result<Option<Mp4>> {
     let mut walk = Walk::new(source);
     let end = walk.length()?;
     let first = walk.next(0..end)?.map(|(kind, _)| kind);
@@ -89,9 +89,24 @@ pub(super) fn find(source: &mut (impl Read + Seek + ?Sized)) -> io::Result<Optio
                 }),
             };
         }
+        if lenient {
+            found.patches.extend(cut_off(&mut walk, end)?);
+            found.patches.sort_unstable();
+        }
         return Ok(Some(found));
     }
     Ok(None)
+}
+
+/// Position and bytes of a size that means "to the end of the file" for a box that is longer than what is there:
+/// Symphonia would leave out all of it.
+fn cut_off<S: Read + Seek + ?Sized>(walk: &mut Walk<'_, S>, end: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let mut position = 0;
+    while let Some((_, contents)) = walk.next(position..end)? {
+        position = contents.end;
+    }
+    let cut = end.saturating_sub(position) >= 16 && walk.read::<4>(position + 4)? == *b"mdat";
+    Ok(cut.then(|| (position, vec![0; 4])))
 }
 
 /// The time scale in a movie or media header.
@@ -294,7 +309,7 @@ mod tests {
     }
 
     fn edit_of(bytes: Vec<u8>) -> Option<Edit> {
-        find(&mut Cursor::new(bytes)).unwrap().and_then(|found| found.edit)
+        find(&mut Cursor::new(bytes), false).unwrap().and_then(|found| found.edit)
     }
 
     #[test]
@@ -317,11 +332,11 @@ mod tests {
 
     #[test]
     fn leaves_other_files_and_several_edits_alone() {
-        assert_eq!(find(&mut Cursor::new(movie(&[]))).unwrap(), None);
+        assert_eq!(find(&mut Cursor::new(movie(&[])), false).unwrap(), None);
         let several = track(b"soun", &list(&[(10, 0), (10, 500)]));
         assert_eq!(edit_of(movie(&[several])), None);
-        assert_eq!(find(&mut Cursor::new(b"RIFF\0\0\0\0WAVEfmt ")).unwrap(), None);
-        assert_eq!(find(&mut Cursor::new(b"")).unwrap(), None);
+        assert_eq!(find(&mut Cursor::new(b"RIFF\0\0\0\0WAVEfmt "), false).unwrap(), None);
+        assert_eq!(find(&mut Cursor::new(b""), false).unwrap(), None);
     }
 
     #[test]
@@ -331,7 +346,7 @@ mod tests {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bad = good.clone();
                 bad[at] = value;
-                let _ = find(&mut Cursor::new(bad)); // neither panics nor hangs
+                let _ = find(&mut Cursor::new(bad), true); // neither panics nor hangs
             }
         }
     }
@@ -372,7 +387,7 @@ mod tests {
     fn plain_samples_of_quicktime_are_big_endian_unless_said_otherwise() {
         let codec = |kind, wave: &[u8]| {
             let children = boxed(b"wave", wave);
-            find(&mut Cursor::new(described(kind, 1, 2, 16, &children))).unwrap().unwrap().codec.unwrap()
+            find(&mut Cursor::new(described(kind, 1, 2, 16, &children)), false).unwrap().unwrap().codec.unwrap()
         };
         let little = boxed(b"enda", &[0, 1]);
         let big = boxed(b"enda", &[0, 0]);
@@ -387,9 +402,9 @@ mod tests {
                 (big_endian, big_endian, little_endian)
             );
         }
-        let surround = find(&mut Cursor::new(described(b"in24", 1, 6, 16, &[]))).unwrap().unwrap();
+        let surround = find(&mut Cursor::new(described(b"in24", 1, 6, 16, &[])), false).unwrap().unwrap();
         assert!(surround.unsupported.unwrap().contains("6 channels"));
-        let eight = find(&mut Cursor::new(described(b"twos", 0, 2, 8, &[]))).unwrap().unwrap();
+        let eight = find(&mut Cursor::new(described(b"twos", 0, 2, 8, &[])), false).unwrap().unwrap();
         assert!(eight.unsupported.unwrap().contains("8-bit"));
     }
 
@@ -398,22 +413,32 @@ mod tests {
         let settings = boxed(b"alac", &[0; 28]);
         let wave = boxed(b"wave", &[boxed(b"frma", b"alac"), settings, boxed(b"\0\0\0\0", &[])].concat());
         let mut bytes = described(b"alac", 1, 2, 16, &wave);
-        let found = find(&mut Cursor::new(&bytes[..])).unwrap().unwrap();
+        let found = find(&mut Cursor::new(&bytes[..]), false).unwrap().unwrap();
         let [(position, patch)] = &found.patches[..] else { panic!("{found:?}") };
         let at = *position as usize;
         assert_eq!(&bytes[at + 4..at + 8], b"wave");
         bytes[at..at + 8].copy_from_slice(patch);
         assert_eq!(&bytes[at + usize::from(patch[3]) + 4..][..4], b"alac");
         // In MP4 they are there already.
-        let found = find(&mut Cursor::new(described(b"alac", 0, 2, 16, &boxed(b"alac", &[0; 28])))).unwrap().unwrap();
+        let found =
+            find(&mut Cursor::new(described(b"alac", 0, 2, 16, &boxed(b"alac", &[0; 28]))), false).unwrap().unwrap();
         assert_eq!(found, Mp4::default());
     }
 
     #[test]
     fn plain_samples_of_mp4_get_a_name_of_quicktime() {
         let settings = boxed(b"pcmC", &[0, 0, 0, 0, 1, 24]);
-        let found = find(&mut Cursor::new(described(b"ipcm", 0, 2, 16, &settings))).unwrap().unwrap();
+        let found = find(&mut Cursor::new(described(b"ipcm", 0, 2, 16, &settings)), false).unwrap().unwrap();
         assert_eq!(found.codec, Some(id::CODEC_ID_PCM_S24LE));
         assert_eq!((found.patches[0].1.as_slice(), found.patches[1].1.as_slice()), (&b"in24"[..], &[0u8, 24][..]));
+    }
+
+    #[test]
+    fn a_box_that_is_cut_off_goes_to_the_end_of_the_file() {
+        let mut bytes = [described(b"mp4a", 0, 2, 16, &[]), boxed(b"mdat", &[0; 99])].concat();
+        let at = bytes.len() - 107;
+        bytes.truncate(at + 60);
+        let patches = |lenient| find(&mut Cursor::new(&bytes), lenient).unwrap().unwrap().patches;
+        assert_eq!((patches(true), patches(false)), (vec![(at as u64, vec![0; 4])], vec![]));
     }
 }

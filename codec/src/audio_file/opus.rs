@@ -1,4 +1,5 @@
-//! Opus (RFC 6716) as a decoder for Symphonia, which takes it from Ogg, Matroska, WebM, MP4 and CAF but can't decode it.
+//! Opus (RFC 6716) as a decoder for Symphonia, which takes it from Ogg, Matroska, WebM, MP4 and CAF but can't decode
+//! it.
 //!
 //! Decoding is ropus's, a port of the reference decoder to Rust. What is added here is RFC 7845: the identification
 //! header with its channel mapping, gain and pre-skip. Containers say how much to trim at the end.
@@ -6,7 +7,9 @@
 use std::sync::LazyLock;
 
 use ropus::OpusMSDecoder;
-use symphonia::core::audio::{AsGenericAudioBufferRef, AudioBuffer, AudioMut, AudioSpec, GenericAudioBufferRef};
+use symphonia::core::audio::{
+    AsGenericAudioBufferRef, AudioBuffer, AudioMut, AudioSpec, Channels, GenericAudioBufferRef,
+};
 use symphonia::core::codecs::CodecInfo;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions, FinalizeResult};
@@ -18,6 +21,7 @@ use symphonia::core::packet::PacketRef;
 const SAMPLE_RATE: u32 = 48_000;
 /// The longest packet, 120 ms.
 const MAX_FRAMES: usize = 5760;
+const MAGIC: &[u8] = b"OpusHead";
 /// Error code of the reference decoder for a packet that is damaged.
 const INVALID_PACKET: i32 = -4;
 
@@ -46,7 +50,7 @@ struct Head {
 
 impl Head {
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let bytes = bytes.strip_prefix(b"OpusHead")?;
+        let bytes = bytes.strip_prefix(MAGIC)?;
         let channels = usize::from(*bytes.get(1)?);
         let pre_skip = usize::from(u16::from_le_bytes(bytes.get(2..4)?.try_into().ok()?));
         let gain = i16::from_le_bytes(bytes.get(8..10)?.try_into().ok()?);
@@ -57,6 +61,13 @@ impl Head {
         };
         let gain = 10f32.powf(f32::from(gain) / (20.0 * 256.0));
         Some(Self { channels, pre_skip, gain, streams, coupled, mapping })
+    }
+
+    /// Mono or stereo, all of which is to be played.
+    fn plain(channels: usize) -> Option<Self> {
+        let mapping: Vec<u8> = (0..channels as u8).collect();
+        let coupled = channels.checked_sub(1)? as u8;
+        (channels <= 2).then_some(Self { channels, pre_skip: 0, gain: 1.0, streams: 1, coupled, mapping })
     }
 
     /// The mapping in the order of Symphonia's channel positions. The file's is that of Vorbis (L C R …).
@@ -86,7 +97,12 @@ struct OpusDecoder {
 
 impl OpusDecoder {
     fn new(parameters: &AudioCodecParameters, options: &AudioDecoderOptions) -> Result<Self> {
-        let head = parameters.extra_data.as_deref().and_then(Head::parse);
+        // Core Audio files need not have the header: their channels and delay are said elsewhere.
+        let channels = parameters.channels.as_ref().map_or(0, Channels::count);
+        let head = match parameters.extra_data.as_deref() {
+            Some(bytes) if bytes.starts_with(MAGIC) => Head::parse(bytes),
+            _ => Head::plain(channels),
+        };
         let (Some(head), Some(layout)) = (head, parameters.channels.clone()) else {
             return unsupported_error("opus: no identification header, or one of a kind that is not known here");
         };
@@ -192,6 +208,14 @@ mod tests {
             assert_eq!(Head::parse(&head(channels, family, &[])), None);
         }
         assert_eq!(Head::parse(b"OpusHead"), None);
+    }
+
+    #[test]
+    fn without_a_header_only_mono_and_stereo_are_clear() {
+        let stereo = Head::plain(2).unwrap();
+        assert_eq!((stereo.streams, stereo.coupled, stereo.mapping.as_slice()), (1, 1, &[0u8, 1][..]));
+        assert_eq!(Head::plain(1).unwrap().coupled, 0);
+        assert_eq!((Head::plain(0), Head::plain(3)), (None, None));
     }
 
     #[test]

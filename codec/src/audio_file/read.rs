@@ -5,43 +5,35 @@
 //! checksum that doesn't match, or a sample that is no number, is an error that says where. Read leniently, such places
 //! are silent and remarked upon instead.
 
+use std::fmt;
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW};
-use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Symphonia;
-use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_OGG,
-    FORMAT_ID_WAVE,
+    FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_WAVE,
 };
-use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream};
-use symphonia::core::meta::MetadataOptions;
+use symphonia::core::io::MediaSource;
 use symphonia::core::packet::Packet;
 
-use super::container::Container;
-use super::downmix::{Mixer, Surround, usual_layout};
+use super::container::undecodable;
+use super::downmix::{Mixer, Surround};
 use super::remark::Remark;
-use super::wave::Length;
-use super::{SAMPLE_RATES, Tag, aac, kinds, opus, tags};
+use super::track::AudioTrack;
+use super::{SAMPLE_RATES, Tag};
 use crate::{AudioFault, Error, Result};
 
 /// The largest magnitude a sample may have, full scale being 1. Float files may exceed full scale, some by a wrong
 /// scale (such as that of 16-bit integers); beyond this a sample is damage, and its square would upset the analysis.
 const MAX_MAGNITUDE: f32 = 1e6;
-/// More channels than this are taken for damage: decoders allocate by them.
-const MAX_CHANNELS: usize = 64;
 /// Samples that may follow the declared end of an MP3: a few packets of padding.
 const MAX_MP3_PADDING: u64 = 8 * 1152;
 /// Frames of silence given out at once.
 const SILENT_BLOCK: u64 = 4096;
-/// The longest gap in seconds that is filled with silence in a file of undeclared length.
-const MAX_GAP_SECONDS: u64 = 600;
+/// The most seconds of silence that gaps are filled with, for a damaged header may declare anything.
+const MAX_SILENT_SECONDS: u64 = 3600;
 /// The most errors in a row before a format reader is taken to be at its end.
 const MAX_ERRORS_IN_A_ROW: usize = 1000;
 
@@ -61,18 +53,13 @@ pub struct AudioSpec {
 /// Reads an audio file from its beginning to its end, block by block.
 pub struct AudioReader {
     name: PathBuf,
-    kind: FormatId,
-    format: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
-    track: u32,
-    /// Whether the times of packets count frames.
-    timed: bool,
+    track: AudioTrack,
+    /// The packet after the one at hand, where it matters which is the last.
+    next: Option<Packet>,
     lenient: bool,
     layout: Channels,
     mixer: Option<Mixer>,
     spec: AudioSpec,
-    /// Where the beginning or the end is left out: the frames to give out, of those decoded.
-    played: Option<Range<u64>>,
     decoded_frames: u64,
     /// Frames given out.
     frames: u64,
@@ -80,19 +67,48 @@ pub struct AudioReader {
     next_start: Option<i64>,
     /// Silent frames to give out before what is held back.
     silence: u64,
+    /// Frames of silence that gaps may still be filled with.
+    silence_left: u64,
     held: Vec<f32>,
     decoded: Vec<f32>,
     mixed: Vec<f32>,
-    remarks: Vec<Remark>,
     /// The first packet is decoded on opening, because only then are rate and channels certain.
     first_is_waiting: bool,
     finished: bool,
 }
 
+impl fmt::Debug for AudioReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("AudioReader");
+        shown.field("name", &self.name).field("spec", &self.spec).field("frames", &self.frames).finish_non_exhaustive()
+    }
+}
+
 impl AudioReader {
     /// Opens a stream and decodes its first packet.
     pub(super) fn new(name: &Path, source: Box<dyn MediaSource>, surround: Surround, lenient: bool) -> Result<Self> {
-        let mut reader = guarded(name, || Self::probe(name, source, lenient))?;
+        let mut track = guarded(name, || AudioTrack::open(name, source, lenient))?;
+        let (declared_frames, tags) = (track.declared_frames, std::mem::take(&mut track.tags));
+        let mut reader = Self {
+            name: name.to_owned(),
+            next: None,
+            lenient,
+            layout: Channels::None,
+            mixer: None,
+            spec: AudioSpec { sample_rate: 0, channels: 0, declared_frames, tags },
+            decoded_frames: 0,
+            frames: 0,
+            // The packets of these begin at a time that is known even if the first are missing.
+            next_start: (lenient && [FORMAT_ID_FLAC, FORMAT_ID_ISOMP4].contains(&track.kind)).then_some(0),
+            silence: 0,
+            silence_left: MAX_SILENT_SECONDS * u64::from(track.sample_rate.unwrap_or(0)),
+            held: Vec::new(),
+            decoded: Vec::new(),
+            mixed: Vec::new(),
+            first_is_waiting: true,
+            finished: false,
+            track,
+        };
         reader.decode_block()?;
         let (rate, channels) = (reader.spec.sample_rate, reader.layout.count());
         if !SAMPLE_RATES.contains(&rate) {
@@ -111,86 +127,6 @@ impl AudioReader {
         Ok(reader)
     }
 
-    fn probe(name: &Path, source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
-        let fault = |fault, reason: String| Error::audio(name, fault, reason);
-        let container = Container::open(name, source)?;
-        let stream = MediaSourceStream::new(container.source, Default::default());
-        let mut format = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| probe_error(name, error, container.kind))?;
-        let tags = tags::collect(format.as_mut(), &container.tags);
-        let no_audio = || fault(AudioFault::Empty, "the file holds no audio track".into());
-        let track = format.default_track(TrackType::Audio).ok_or_else(no_audio)?;
-        let mut parameters =
-            track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(no_audio)?.clone();
-        correct(&mut parameters, container.codec, container.has_layout);
-        let channels = parameters.channels.as_ref().map_or(0, Channels::count);
-        if channels > MAX_CHANNELS {
-            let reason = format!("{channels} channels; more than {MAX_CHANNELS} can't be right");
-            return Err(fault(AudioFault::Limit, reason));
-        }
-        let config = parameters.extra_data.as_deref().filter(|_| parameters.codec == CODEC_ID_AAC);
-        if let Some(reason) = config.and_then(aac::undecodable) {
-            return Err(fault(AudioFault::Unsupported, undecodable(&reason)));
-        }
-        let kind = format.format_info().format;
-        let mut declared = match container.length {
-            Length::Declared => declared_frames(track, kind),
-            Length::Frames(frames) => Some(frames),
-            Length::Unknown => None,
-        };
-        // Symphonia cuts an MP3 at the length it guesses: a third of a file may be lost. The edit list of an MP4 file
-        // leaves out what its Opus header says.
-        let edit = container.edit.filter(|edit| parameters.sample_rate == Some(edit.time_scale));
-        let gapless =
-            if kind == FORMAT_ID_ISOMP4 { edit.is_none() } else { kind != FORMAT_ID_MP3 || declared.is_some() };
-        let decoder = opus::decoders()
-            .make_audio_decoder(&parameters, &AudioDecoderOptions::default().verify(true).gapless(gapless))
-            .map_err(|error| match error {
-                Symphonia::Unsupported(reason) => {
-                    let named = kinds::codec_name(parameters.codec).or(container.kind);
-                    let what = named.map_or_else(|| format!("audio of an unknown kind ({reason})"), str::to_owned);
-                    fault(AudioFault::Unsupported, undecodable(&format!("holds {what}")))
-                }
-                error => probe_error(name, error, container.kind),
-            })?;
-        let mut played = edit.map(|edit| edit.range_of(declared));
-        if kind == FORMAT_ID_CAF && played.is_none() {
-            // The table of packets says how many frames at the beginning and at the end are not audio.
-            let delay = u64::from(track.delay.unwrap_or(0));
-            played = declared.filter(|_| delay > 0).map(|frames| delay..delay.saturating_add(frames));
-            declared = played.as_ref().map_or(declared, |played| Some(played.end));
-        }
-        let declared_frames = declared.map(|all| played.as_ref().map_or(all, |played| played.end - played.start));
-        let timed = track
-            .time_base
-            .zip(parameters.sample_rate)
-            .is_some_and(|(base, rate)| base.numer.get() == 1 && base.denom.get() == rate);
-        Ok(Self {
-            name: name.to_owned(),
-            kind,
-            track: track.id,
-            timed,
-            lenient,
-            format,
-            decoder,
-            layout: Channels::None,
-            mixer: None,
-            spec: AudioSpec { sample_rate: 0, channels: 0, declared_frames, tags },
-            played,
-            decoded_frames: 0,
-            frames: 0,
-            next_start: None,
-            silence: 0,
-            held: Vec::new(),
-            decoded: Vec::new(),
-            mixed: Vec::new(),
-            remarks: container.remarks.into_iter().map(Remark::on_file).collect(),
-            first_is_waiting: true,
-            finished: false,
-        })
-    }
-
     /// Rate, channels, declared length, tags.
     pub fn spec(&self) -> &AudioSpec {
         &self.spec
@@ -203,7 +139,7 @@ impl AudioReader {
 
     /// What was odd so far but did not keep the file from being read. Complete after the last block; bounded in number.
     pub fn remarks(&self) -> &[Remark] {
-        &self.remarks
+        &self.track.remarks
     }
 
     /// The next block of interleaved samples, whole frames of it, never empty; `None` at the end.
@@ -245,7 +181,7 @@ impl AudioReader {
             } else if ended {
                 return self.end().map(|()| false);
             } else {
-                match self.next_packet()? {
+                match self.packet()? {
                     Some(packet) => self.decode(&packet)?,
                     None => ended = true,
                 }
@@ -261,12 +197,29 @@ impl AudioReader {
         }
     }
 
+    /// The next packet of the track, the last one without its padding.
+    fn packet(&mut self) -> Result<Option<Packet>> {
+        if self.track.end_padding == 0 {
+            return self.next_packet();
+        }
+        let first = match self.next.take() {
+            Some(packet) => Some(packet),
+            None => self.next_packet()?,
+        };
+        let Some(mut packet) = first else { return Ok(None) };
+        self.next = self.next_packet()?;
+        if self.next.is_none() {
+            packet.trim_end = std::mem::take(&mut self.track.end_padding).into();
+        }
+        Ok(Some(packet))
+    }
+
     /// The next packet of the track; nothing at the end, whether it is in good order or not.
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         for _ in 0..MAX_ERRORS_IN_A_ROW {
             loop {
-                match self.format.next_packet() {
-                    Ok(Some(packet)) if packet.track_id == self.track => return Ok(Some(packet)),
+                match self.track.format.next_packet() {
+                    Ok(Some(packet)) if packet.track_id == self.track.id => return Ok(Some(packet)),
                     Ok(Some(_)) => {}
                     Ok(None) => return Ok(None),
                     Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -287,7 +240,7 @@ impl AudioReader {
     /// Decodes a packet into `self.held`. What is missing before it, or can't be decoded, adds to `self.silence`.
     fn decode(&mut self, packet: &Packet) -> Result<()> {
         let beyond_end = packet.trim_end.get();
-        if self.kind == FORMAT_ID_MP3 && self.spec.declared_frames.is_some() && beyond_end > MAX_MP3_PADDING {
+        if self.track.kind == FORMAT_ID_MP3 && self.spec.declared_frames.is_some() && beyond_end > MAX_MP3_PADDING {
             let reason =
                 "goes on after the end that its header declares; MP3 files joined into one must be split first";
             return Err(self.fault(AudioFault::Unsupported, reason.into()));
@@ -296,13 +249,15 @@ impl AudioReader {
         let expected =
             self.next_start.replace(start.saturating_add_unsigned(duration + packet.trim_start.get() + beyond_end));
         let missing = expected.map_or(0, |expected| u64::try_from(start.saturating_sub(expected)).unwrap_or(0));
-        if self.timed && missing > 0 {
+        if self.track.timed && missing > 0 {
             self.miss(missing)?;
         }
-        let buffer = match self.decoder.decode(packet) {
+        let begun = self.layout != Channels::None;
+        let buffer = match self.track.decoder.decode(packet) {
             Ok(buffer) => buffer,
-            Err(error @ (Symphonia::DecodeError(_) | Symphonia::IoError(_))) if self.lenient => {
-                let silent = if self.timed { duration } else { 0 };
+            Err(error) if self.lenient && is_damage(&error, begun) => {
+                let silent = if self.track.timed { duration.min(self.silence_left) } else { 0 };
+                self.silence_left -= silent;
                 self.remark(silent, &error.to_string());
                 self.silence += silent;
                 return Ok(());
@@ -329,19 +284,17 @@ impl AudioReader {
     fn miss(&mut self, frames: u64) -> Result<()> {
         if !self.lenient {
             // Only the packets of FLAC carry times that are true to the frame whatever wrote them.
-            if self.kind != FORMAT_ID_FLAC {
+            if self.track.kind != FORMAT_ID_FLAC {
                 return Ok(());
             }
             let reason = format!("{frames} samples are missing {}; the file is damaged", self.position());
             return Err(self.fault(AudioFault::Damaged, reason));
         }
-        let most = match self.spec.declared_frames {
-            Some(declared) => declared.saturating_sub(self.frames + self.silence),
-            None => MAX_GAP_SECONDS * u64::from(self.spec.sample_rate),
-        };
-        if frames <= most {
+        let declared = self.spec.declared_frames.unwrap_or(u64::MAX);
+        if frames <= declared.saturating_sub(self.frames + self.silence) && frames <= self.silence_left {
             self.remark(frames, "samples are missing");
             self.silence += frames;
+            self.silence_left -= frames;
         } else {
             self.remark(0, "the times of the packets make no sense");
         }
@@ -353,7 +306,7 @@ impl AudioReader {
         let channels = self.layout.count();
         let block = self.decoded_frames..self.decoded_frames + (self.decoded.len() / channels) as u64;
         self.decoded_frames = block.end;
-        if let Some(played) = &self.played {
+        if let Some(played) = &self.track.played {
             // Both offsets lie within the block, so they fit its index type.
             let offset = |frame: u64| (frame.clamp(block.start, block.end) - block.start) as usize * channels;
             self.decoded.truncate(offset(played.end));
@@ -373,7 +326,7 @@ impl AudioReader {
         if !self.lenient {
             return Err(self.fault(AudioFault::Damaged, reason));
         }
-        Remark::add(&mut self.remarks, None, reason + ", and such as are not became 0", self.spec.sample_rate);
+        Remark::add(&mut self.track.remarks, None, reason + ", and such as are not became 0", self.spec.sample_rate);
         self.decoded.iter_mut().filter(|sample| !sound(sample)).for_each(|sample| *sample = 0.0);
         Ok(())
     }
@@ -381,19 +334,23 @@ impl AudioReader {
     /// The last packet has been decoded.
     fn end(&mut self) -> Result<()> {
         // A table of packets has been followed to its end; some writers count the padding of the last as audio.
-        let by_table = self.kind == FORMAT_ID_CAF;
+        let by_table = self.track.kind == FORMAT_ID_CAF;
         if !by_table && self.spec.declared_frames.is_some_and(|declared| self.frames < declared) {
             self.cut_short()?;
+        }
+        if let Some(declared) = self.spec.declared_frames.filter(|&declared| self.frames > declared) {
+            let reason = format!("the header declares {declared} samples, but there are {}", self.frames);
+            Remark::add(&mut self.track.remarks, None, reason, self.spec.sample_rate);
         }
         if self.frames == 0 {
             return Err(self.fault(AudioFault::Empty, "the file holds no samples".into()));
         }
-        if self.decoder.finalize().verify_ok == Some(false) {
+        if self.track.decoder.finalize().verify_ok == Some(false) {
             let reason = "the decoded samples don't match the checksum in the file; it is damaged";
             if !self.lenient {
                 return Err(self.fault(AudioFault::Damaged, reason.into()));
             }
-            Remark::add(&mut self.remarks, None, reason.into(), self.spec.sample_rate);
+            Remark::add(&mut self.track.remarks, None, reason.into(), self.spec.sample_rate);
         }
         Ok(())
     }
@@ -401,7 +358,7 @@ impl AudioReader {
     /// The bytes ran out where the container expected more.
     fn end_in_midstream(&mut self) -> Result<()> {
         // Plain samples of undeclared length (written to a pipe, say) go on to the end of the file.
-        let unframed = [FORMAT_ID_WAVE, FORMAT_ID_AIFF, FORMAT_ID_CAF].contains(&self.kind);
+        let unframed = [FORMAT_ID_WAVE, FORMAT_ID_AIFF, FORMAT_ID_CAF].contains(&self.track.kind);
         if unframed && self.spec.declared_frames.is_none_or(|declared| self.frames >= declared) {
             return Ok(());
         }
@@ -423,14 +380,14 @@ impl AudioReader {
         if !self.lenient {
             return Err(self.fault(AudioFault::Truncated, reason));
         }
-        Remark::add(&mut self.remarks, None, reason, self.spec.sample_rate);
+        Remark::add(&mut self.track.remarks, None, reason, self.spec.sample_rate);
         Ok(())
     }
 
     /// Notes that `silent` frames from here on stand for something that could not be read.
     fn remark(&mut self, silent: u64, reason: &str) {
         let start = self.frames + self.silence;
-        Remark::add(&mut self.remarks, Some(start..start + silent), reason.into(), self.spec.sample_rate);
+        Remark::add(&mut self.track.remarks, Some(start..start + silent), reason.into(), self.spec.sample_rate);
     }
 
     fn damage(&self, error: &Symphonia) -> Error {
@@ -458,36 +415,12 @@ impl AudioReader {
     }
 }
 
-/// What to do about audio that there is no decoder for.
-fn undecodable(what: &str) -> String {
-    format!("{what}, which can't be decoded here; convert it to FLAC or WAV first")
-}
-
-/// Puts right what Symphonia takes from containers wrongly.
-fn correct(parameters: &mut AudioCodecParameters, codec: Option<AudioCodecId>, has_layout: bool) {
-    parameters.codec = codec.unwrap_or(parameters.codec);
-    if [CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW].contains(&parameters.codec) {
-        // Eight bits that stand for more; the decoder takes them for the width of what it gives.
-        parameters.bits_per_sample = None;
-        parameters.bits_per_coded_sample = None;
-    }
-    if !has_layout && let Some(channels) = &mut parameters.channels {
-        *channels = usual_layout(channels);
-    }
-}
-
-/// The length that the container declares, where that is a declaration: some writers don't know it.
-fn declared_frames(track: &Track, format: FormatId) -> Option<u64> {
-    let frames = track.num_frames.filter(|&frames| frames > 0)?; // a fragmented MP4 file declares none
-    match format {
-        // Without the header of LAME or libavcodec this is Symphonia's guess from the bit rate of the first packets, or
-        // a count of packets of uncertain definition.
-        FORMAT_ID_MP3 if track.delay.unwrap_or(0) == 0 => None,
-        FORMAT_ID_ADTS => None, // a guess like that
-        // The time of the end. A stream that was cut out of a longer one doesn't begin at zero, and its first packet,
-        // which can't be decoded without the one before, counts or doesn't.
-        FORMAT_ID_OGG if track.start_ts.get() > 0 => None,
-        _ => Some(frames),
+/// Whether an error of a decoder can come from damage. Once something has been decoded, what is "unsupported" can.
+fn is_damage(error: &Symphonia, begun: bool) -> bool {
+    match error {
+        Symphonia::DecodeError(_) | Symphonia::IoError(_) => true,
+        Symphonia::Unsupported(_) | Symphonia::LimitError(_) => begun,
+        _ => false,
     }
 }
 
@@ -497,23 +430,4 @@ fn guarded<T>(name: &Path, decode: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(Error::audio(name, AudioFault::Damaged, "damaged in a way that its decoder can't handle"))
     })
-}
-
-fn probe_error(name: &Path, error: Symphonia, kind: Option<&str>) -> Error {
-    let fault = |fault, reason: String| Error::audio(name, fault, reason);
-    match error {
-        Symphonia::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => Error::io(name)(error),
-        _ if kind.is_some() => {
-            fault(AudioFault::Unsupported, undecodable(&format!("is {}", kind.unwrap_or_default())))
-        }
-        Symphonia::IoError(_) => fault(AudioFault::Truncated, "ends before its header does; truncated?".into()),
-        Symphonia::Unsupported(reason) if reason.starts_with("core (probe)") => fault(
-            AudioFault::Unsupported,
-            "not audio in a format known here (WAV, FLAC, MP3, Ogg Vorbis, Opus, AAC or ALAC in MP4, Matroska, AIFF, CAF)"
-                .into(),
-        ),
-        Symphonia::Unsupported(reason) => fault(AudioFault::Unsupported, undecodable(reason)),
-        Symphonia::LimitError(_) => fault(AudioFault::Limit, error.to_string()),
-        error => fault(AudioFault::Damaged, format!("damaged header ({error})")),
-    }
 }

@@ -82,6 +82,11 @@ pub(super) fn write_info<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>)
     if contents.len() == 4 { Vec::new() } else { contents }
 }
 
+/// The field name for a frame of ID3v2.
+pub(super) fn id3_key(frame: &str) -> Option<&'static str> {
+    ID3_KEYS.iter().find(|(name, _)| name.as_slice() == frame.as_bytes()).map(|&(_, key)| key)
+}
+
 /// An ID3v2.4 tag with all tags; empty if there are none.
 pub(super) fn write_id3<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let tags: Vec<(&str, &str)> = tags.into_iter().collect();

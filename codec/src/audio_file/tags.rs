@@ -5,7 +5,7 @@ use std::io::Cursor;
 use symphonia::core::formats::FormatReader;
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::well_known::METADATA_ID_ID3V1;
-use symphonia::core::meta::{MetadataOptions, MetadataReader, MetadataRevision, StandardTag};
+use symphonia::core::meta::{MetadataOptions, MetadataReader, MetadataRevision, RawValue, StandardTag};
 use symphonia::default::meta::Id3v2Reader;
 
 use super::riff_tags;
@@ -90,10 +90,33 @@ fn tag(key: &'static str, value: &str) -> Option<Tag> {
 
 fn known_tags(revision: &MetadataRevision) -> impl Iterator<Item = Tag> {
     let tracks = revision.per_track.iter().flat_map(|track| &track.metadata.tags);
-    revision.media.tags.iter().chain(tracks).filter_map(|tag| {
-        let (key, value) = name_and_text(tag.std.as_ref()?)?;
-        self::tag(key, &value)
+    revision.media.tags.iter().chain(tracks).flat_map(|tag| match (&tag.std, &tag.raw.value) {
+        (Some(standard), _) => {
+            name_and_text(standard).and_then(|(key, value)| self::tag(key, &value)).into_iter().collect()
+        }
+        // Symphonia gives several values of one frame or item no meaning.
+        (None, RawValue::StringList(values)) => {
+            let key = riff_tags::id3_key(&tag.raw.key).or_else(|| ape_key(&tag.raw.key));
+            key.map_or_else(Vec::new, |key| values.iter().filter_map(|value| self::tag(key, value)).collect())
+        }
+        _ => Vec::new(),
     })
+}
+
+/// The field name for an item of an APE tag.
+fn ape_key(item: &str) -> Option<&'static str> {
+    const ITEMS: [(&str, &str); 9] = [
+        ("Artist", "artist"),
+        ("Album Artist", "albumartist"),
+        ("Composer", "composer"),
+        ("Conductor", "conductor"),
+        ("Performer", "performer"),
+        ("Genre", "genre"),
+        ("Title", "title"),
+        ("Comment", "comment"),
+        ("Year", "date"),
+    ];
+    ITEMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(item)).map(|&(_, key)| key)
 }
 
 fn name_and_text(tag: &StandardTag) -> Option<(&'static str, String)> {

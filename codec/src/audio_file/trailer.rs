@@ -1,5 +1,5 @@
-//! Tags that players glue to the ends of files: ID3v1, Lyrics3 and APE behind, ID3v2 in front. A decoder of the file's own
-//! format takes them for damaged audio.
+//! Tags that players glue to the ends of files: ID3v1, Lyrics3 and APE behind, ID3v2 in front. A decoder of the file's
+//! own format takes them for damaged audio.
 
 use std::io::{self, Read, Seek, SeekFrom};
 

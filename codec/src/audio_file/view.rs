@@ -26,10 +26,17 @@ impl Piece {
     }
 }
 
-/// The pieces of a file of `length` bytes in which `bytes` replace as many at `position`.
-pub(super) fn replace(position: u64, bytes: Vec<u8>, length: u64) -> Vec<Piece> {
-    let end = position + bytes.len() as u64;
-    vec![Piece::Range(0..position), Piece::Bytes(bytes), Piece::Range(end..length.max(end))]
+/// A file of `end` bytes with other bytes in some places, which are in order.
+pub(super) fn patched(patches: Vec<(u64, Vec<u8>)>, end: u64) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut position = 0;
+    for (start, bytes) in patches {
+        pieces.push(Piece::Range(position..start));
+        position = start + bytes.len() as u64;
+        pieces.push(Piece::Bytes(bytes));
+    }
+    pieces.push(Piece::Range(position..end.max(position)));
+    pieces
 }
 
 /// Pieces one after the other.
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn replaced_bytes_stand_where_the_others_stood() {
         let mut bytes = Vec::new();
-        view(replace(2, vec![0, 0], 6)).read_to_end(&mut bytes).unwrap();
+        view(patched(vec![(2, vec![0, 0])], 6)).read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, [0, 1, 0, 0, 4, 5]);
     }
 }

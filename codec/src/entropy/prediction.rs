@@ -140,7 +140,7 @@ impl<'a> Predictor<'a> {
                 self.active.push((channel, hidden));
             }
         }
-        multiply(&self.active, &prior.output, &mut self.logits);
+        multiply(&self.active, &weights.output, &mut self.logits);
         for (neuron, logit) in self.logits.iter_mut().enumerate() {
             let class = usize::from(AGE_CLASS[usize::from(self.since[neuron])]);
             let age = weights.age[class * prior.neurons + neuron];
@@ -151,7 +151,7 @@ impl<'a> Predictor<'a> {
 
 /// Rows of `output`, as long as `sums`, weighted and summed.
 #[multiversion(targets = "simd")]
-fn multiply(active: &[(usize, i16)], output: &[i16], sums: &mut [i32]) {
+fn multiply(active: &[(usize, i16)], output: &[i8], sums: &mut [i32]) {
     const AT_ONCE: usize = 4;
     let width = sums.len();
     sums.fill(0);

@@ -61,8 +61,6 @@ pub struct PriorWeights {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Prior {
     pub(super) weights: PriorWeights,
-    /// `output`, as wide as the product needs it.
-    pub(super) output: Vec<i16>,
     pub(super) neurons: usize,
     pub(super) channels: usize,
     pub(super) knots: usize,
@@ -100,8 +98,7 @@ impl Prior {
         for (neuron, row) in weights.chord.chunks_exact(neurons).enumerate() {
             check_values("chord on and below the diagonal", &row[..=neuron], 0..=0)?;
         }
-        let output = weights.output.iter().map(|&weight| weight.into()).collect();
-        Ok(Self { weights, output, neurons, channels, knots })
+        Ok(Self { weights, neurons, channels, knots })
     }
 
     /// The prior of a model file, if it has one.

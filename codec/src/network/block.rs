@@ -1,8 +1,10 @@
 //! Affine layers, some with a bias that depends on the quality, and the residual block.
 
+use std::ops::Range;
+
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, Module, VarBuilder};
-use spiccato_neurons::ops::{gelu, linear, rms_norm, temporal_convolution};
+use spiccato_neurons::ops::{event_linear, gelu, linear, rms_norm, temporal_convolution};
 
 use super::config::NetworkConfig;
 
@@ -44,6 +46,13 @@ impl Module for Affine {
     }
 }
 
+impl Affine {
+    /// The same for events, at a cost that scales with their number.
+    pub(super) fn forward_events(&self, events: &Tensor) -> Result<Tensor> {
+        event_linear(events, &self.weight, &self.bias)
+    }
+}
+
 /// y = x·W + b(q): the bias of each item of the batch depends on its quality.
 #[derive(Debug, Clone)]
 pub(super) struct ConditionedAffine {
@@ -62,8 +71,13 @@ impl ConditionedAffine {
 
     /// `quality` (batch, knots).
     pub(super) fn forward(&self, x: &Tensor, quality: &Tensor) -> Result<Tensor> {
+        self.at(quality)?.forward(x)
+    }
+
+    /// The affine layer at this `quality` (batch, knots).
+    pub(super) fn at(&self, quality: &Tensor) -> Result<Affine> {
         let bias = linear(quality, &self.quality, &self.affine.bias)?;
-        linear(x, &self.affine.weight, &bias)
+        Ok(Affine { weight: self.affine.weight.clone(), bias })
     }
 }
 
@@ -91,11 +105,33 @@ impl Block {
             down: Affine::scaled(&vb.pp("down"), hidden, width, (BRANCH_SCALE, 0.0))?,
         })
     }
+
+    /// The frames `kept` of what the block makes of `x`.
+    fn forward(&self, x: &Tensor, kept: Range<usize>) -> Result<Tensor> {
+        let frames =
+            |x: &Tensor| if kept.len() == x.dim(1)? { Ok(x.clone()) } else { x.narrow(1, kept.start, kept.len()) };
+        let mixed = frames(&temporal_convolution(x, &self.time, self.dilation)?)?;
+        let branch = rms_norm(&mixed.contiguous()?, &self.gain)?;
+        frames(x)? + self.down.forward(&gelu(&self.up.forward(&branch)?)?)?
+    }
+
+    /// Frames on either side that a frame depends on.
+    fn reach(&self) -> Result<usize> {
+        Ok(self.time.dim(0)? / 2 * self.dilation)
+    }
 }
 
-impl Module for Block {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let branch = rms_norm(&temporal_convolution(x, &self.time, self.dilation)?, &self.gain)?;
-        x + self.down.forward(&gelu(&self.up.forward(&branch)?)?)?
+/// The frames `kept` of what `blocks`, one after the other, make of `x`. Each computes only those frames that the later ones
+/// need for them.
+pub(super) fn through(blocks: &[Block], x: &Tensor, kept: Range<usize>) -> Result<Tensor> {
+    let mut reach: usize = blocks.iter().map(Block::reach).sum::<Result<usize>>()?;
+    let (mut x, mut first) = (x.clone(), 0);
+    for block in blocks {
+        reach -= block.reach()?;
+        let from = kept.start.saturating_sub(reach).max(first);
+        let until = (kept.end + reach).min(first + x.dim(1)?);
+        x = block.forward(&x, from - first..until - first)?;
+        first = from;
     }
+    Ok(x)
 }

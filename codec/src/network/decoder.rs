@@ -1,11 +1,13 @@
 //! Decoder: events → log-band features. It sees every event twice: in its own frame, and through leaky traces with time
 //! constants from a frame to seconds, so that one event at a key strike can stand for the note's decay.
 
+use std::ops::Range;
+
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, Module, VarBuilder};
 use spiccato_neurons::ops::{leaky_scan, rms_norm};
 
-use super::block::{Affine, ConditionedAffine};
+use super::block::{Affine, ConditionedAffine, through};
 use super::{Block, NetworkConfig};
 
 /// Name of the logarithms of the traces' time constants, in frames.
@@ -59,13 +61,19 @@ impl Decoder {
 
     /// The sequential part: events (batch, frames, neurons) → embedding (batch, frames, width) and the traces after the
     /// last frame (batch, width), from which the next piece goes on. `traces` are those after the frame before, if any.
+    /// The cost scales with the number of events.
     ///
     /// # Errors
     /// If the shapes don't fit.
     pub fn embed(&self, events: &Tensor, quality: &Tensor, traces: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
-        let scanned = leaky_scan(&self.traces.forward(events)?, &self.decay, traces)?;
-        let last = scanned.narrow(1, scanned.dim(1)? - 1, 1)?.squeeze(1)?;
-        Ok(((self.events.forward(events, quality)? + scanned)?, last))
+        let input = self.traces.forward_events(events)?;
+        self.add_traces(self.events.at(quality)?.forward_events(events)?, &input, traces)
+    }
+
+    fn add_traces(&self, embedding: Tensor, input: &Tensor, before: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+        let traces = leaky_scan(input, &self.decay, before)?;
+        let last = traces.narrow(1, traces.dim(1)? - 1, 1)?.squeeze(1)?;
+        Ok(((embedding + traces)?, last))
     }
 
     /// The part with a bounded context: embedding (batch, frames, width) → log-band features (batch, frames, bands).
@@ -73,19 +81,25 @@ impl Decoder {
     /// # Errors
     /// If the shapes don't fit.
     pub fn render(&self, embedding: &Tensor) -> Result<Tensor> {
-        let mut h = embedding.clone();
-        for block in &self.blocks {
-            h = block.forward(&h)?;
-        }
+        self.render_within(embedding, 0..embedding.dim(1)?)
+    }
+
+    /// The frames `kept` of [`Decoder::render`], without the work for the others that they don't depend on.
+    ///
+    /// # Errors
+    /// If the shapes don't fit.
+    pub fn render_within(&self, embedding: &Tensor, kept: Range<usize>) -> Result<Tensor> {
+        let h = through(&self.blocks, embedding, kept)?;
         let y = self.output.forward(&rms_norm(&h, &self.gain)?)?;
         y.broadcast_mul(&self.deviation)?.broadcast_add(&self.mean)
     }
 
-    /// Log-band features (batch, frames, bands) of whole sequences of events, from rest.
+    /// Log-band features (batch, frames, bands) of whole sequences of events, or of any other code, from rest.
     ///
     /// # Errors
     /// If the shapes don't fit.
-    pub fn forward(&self, events: &Tensor, quality: &Tensor) -> Result<Tensor> {
-        self.render(&self.embed(events, quality, None)?.0)
+    pub fn forward(&self, code: &Tensor, quality: &Tensor) -> Result<Tensor> {
+        let embedding = self.events.forward(code, quality)?;
+        self.render(&self.add_traces(embedding, &self.traces.forward(code)?, None)?.0)
     }
 }

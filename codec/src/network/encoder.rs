@@ -1,12 +1,14 @@
 //! Encoder: log-band features → membrane potentials of the threshold neurons.
 
+use std::ops::Range;
+
 use candle_core::{Result, Tensor};
-use candle_nn::{Init, Module, VarBuilder};
+use candle_nn::{Init, VarBuilder};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::ThresholdNeuron;
 use spiccato_neurons::ops::{rms_norm, spike};
 
-use super::block::ConditionedAffine;
+use super::block::{ConditionedAffine, through};
 use super::{Block, NetworkConfig};
 
 /// Surrogate gradient of the events.
@@ -57,11 +59,16 @@ impl Encoder {
     /// # Errors
     /// If the shapes don't fit.
     pub fn forward(&self, features: &Tensor, quality: &Tensor) -> Result<Tensor> {
+        self.forward_within(features, quality, 0..features.dim(1)?)
+    }
+
+    /// The frames `kept` of [`Encoder::forward`], without the work for the others that they don't depend on.
+    ///
+    /// # Errors
+    /// If the shapes don't fit.
+    pub fn forward_within(&self, features: &Tensor, quality: &Tensor, kept: Range<usize>) -> Result<Tensor> {
         let x = features.broadcast_sub(&self.mean)?.broadcast_div(&self.deviation)?;
-        let mut h = self.input.forward(&x, quality)?;
-        for block in &self.blocks {
-            h = block.forward(&h)?;
-        }
+        let h = through(&self.blocks, &self.input.forward(&x, quality)?, kept)?;
         self.potential.forward(&rms_norm(&h, &self.gain)?, quality)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
-use super::{Firing, Network, quality_features};
+use super::{ActivityCost, Firing, Network, quality_features};
 use crate::error::ModelError;
 use crate::events::EventMatrix;
 use crate::{Error, Result};
@@ -28,9 +28,11 @@ pub fn encode_events(
     let frames = features.len() / config.bands;
     let features = Tensor::from_slice(features, (1, frames, config.bands), &Device::Cpu)?;
     let quality = quality_features(&[quality], config.knots)?;
-    let before = range.start.min(config.context());
-    let potential = network.encoder.forward(&features, &quality)?;
-    let potential = potential.narrow(1, range.start - before, before + range.len())?.flatten_all()?.to_vec1::<f32>()?;
+    // Without cost, thresholds don't know the past.
+    let costs = firing.cost != ActivityCost::default();
+    let before = if costs { range.start.min(config.context()) } else { 0 };
+    let potential = network.encoder.forward_within(&features, &quality, range.start - before..range.end)?;
+    let potential = potential.flatten_all()?.to_vec1::<f32>()?;
     let fired = &firing.events(&potential, config.neurons)[before * config.neurons..];
     let neurons = u16::try_from(config.neurons).map_err(|_| {
         Error::from(ModelError::Limit(format!("a network of {} neurons: at most 4096 can be stored", config.neurons)))
@@ -101,7 +103,7 @@ impl EventDecoder {
         let end = (until + context).min(self.end());
         let piece = &self.embeddings[..(end - self.first) * width];
         let piece = Tensor::from_slice(piece, (1, end - self.first, width), &Device::Cpu)?;
-        let rendered = self.network.decoder.render(&piece)?.narrow(1, self.done - self.first, until - self.done)?;
+        let rendered = self.network.decoder.render_within(&piece, self.done - self.first..until - self.first)?;
         features.extend(rendered.flatten_all()?.to_vec1::<f32>()?);
         self.done = until;
         let keep = until.saturating_sub(context);

@@ -1,46 +1,91 @@
 //! Chunks of an analysed file to events, side by side on all threads.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::Analysis;
 use crate::container::{Header, SideParameters};
 use crate::events::EventMatrix;
 use crate::network::{Firing, encode_events};
-use crate::{Model, Result};
+use crate::{Model, Quality, Result};
 
-/// Encodes `chunks` of the file with this header and hands them to `sink` in their order.
-pub(crate) fn for_each_chunk(
-    analysis: &mut Analysis,
-    model: &Model,
-    header: &Header,
-    firing: Firing,
-    chunks: &[u32],
-    mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
-) -> Result<()> {
-    let context = model.network().config().context() as u64;
-    let (gain, quality) = (analysis.gain, header.quality.fraction());
-    for group in chunks.chunks(rayon::current_num_threads()) {
+/// Chunks whose events are kept, so that they need not be encoded again at the same setting: some five minutes.
+const KEPT: usize = 32;
+
+/// Encodes chunks of one file.
+#[derive(Debug)]
+pub(crate) struct ChunkEncoder {
+    analysis: Analysis,
+    model: Model,
+    /// Setting of the events that are kept, and these by the number of their chunk.
+    setting: Option<(Quality, Firing)>,
+    kept: BTreeMap<u32, EventMatrix>,
+}
+
+impl ChunkEncoder {
+    pub(crate) fn new(analysis: Analysis, model: Model) -> Self {
+        Self { analysis, model, setting: None, kept: BTreeMap::new() }
+    }
+
+    pub(crate) fn analysis(&mut self) -> &mut Analysis {
+        &mut self.analysis
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Encodes `chunks` of the file with this header and hands them to `sink` in their order.
+    pub(crate) fn encode(
+        &mut self,
+        header: &Header,
+        firing: Firing,
+        chunks: &[u32],
+        mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
+    ) -> Result<()> {
+        if self.setting != Some((header.quality, firing)) {
+            self.kept.clear();
+            self.setting = Some((header.quality, firing));
+        }
+        for group in chunks.chunks(rayon::current_num_threads()) {
+            self.encode_group(header, firing, group)?;
+            for &chunk in group {
+                let events = match self.kept.len() > KEPT {
+                    true => self.kept.remove(&chunk),
+                    false => self.kept.get(&chunk).cloned(),
+                };
+                let Some(events) = events else { continue }; // never: the group was encoded
+                let start = u64::from(chunk) * u64::from(header.chunk_frames);
+                sink(chunk, events, self.analysis.side(start, header.frames_of_chunk(chunk))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes those of a group of chunks that are not kept, and keeps them.
+    fn encode_group(&mut self, header: &Header, firing: Firing, group: &[u32]) -> Result<()> {
+        let context = self.model.network().config().context() as u64;
+        let (gain, quality) = (self.analysis.gain, header.quality.fraction());
         let mut pieces = Vec::with_capacity(group.len());
-        for &chunk in group {
+        for chunk in group.iter().copied().filter(|chunk| !self.kept.contains_key(chunk)) {
             let start = u64::from(chunk) * u64::from(header.chunk_frames);
             let end = start + u64::from(header.frames_of_chunk(chunk));
             let from = start.saturating_sub(context);
-            let piece = analysis.magnitudes.read(from..(end + context).min(analysis.magnitudes.frames()))?;
-            pieces.push((piece, (start - from) as usize..(end - from) as usize));
+            let until = (end + context).min(self.analysis.magnitudes.frames());
+            let piece = self.analysis.magnitudes.read(from..until)?;
+            pieces.push((chunk, piece, (start - from) as usize..(end - from) as usize));
         }
-        let encoded: Vec<EventMatrix> = pieces
+        let model = &self.model;
+        let encoded: Vec<(u32, EventMatrix)> = pieces
             .into_par_iter()
-            .map(|(magnitudes, range)| {
+            .map(|(chunk, magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
                 model.feature_scale().features(&magnitudes, gain, &mut features);
-                encode_events(model.network(), &features, range, quality, firing)
+                Ok((chunk, encode_events(model.network(), &features, range, quality, firing)?))
             })
             .collect::<Result<_>>()?;
-        for (&chunk, events) in group.iter().zip(encoded) {
-            let frames = header.frames_of_chunk(chunk);
-            let side = analysis.side(u64::from(chunk) * u64::from(header.chunk_frames), frames)?;
-            sink(chunk, events, side)?;
-        }
+        self.kept.extend(encoded);
+        Ok(())
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::{Analysis, for_each_chunk};
+use super::ChunkEncoder;
 use crate::container::Header;
 use crate::events::EventMatrix;
 use crate::network::{EventDecoder, Firing};
@@ -18,21 +18,23 @@ const CHUNKS: u32 = 6;
 const MAX_CORRECTION_DB: f64 = 6.0;
 
 /// The gain in dB that brings the decoded signal to the level of the original.
-pub(crate) fn correction_db(file: &mut Analysis, model: &Model, header: &Header, firing: Firing) -> Result<f64> {
+pub(crate) fn correction_db(file: &mut ChunkEncoder, header: &Header, firing: Firing) -> Result<f64> {
     let total = header.chunks();
     let count = total.min(CHUNKS);
     let chunks: Vec<u32> = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
     let mut events = Vec::with_capacity(chunks.len());
-    for_each_chunk(file, model, header, firing, &chunks, |_, matrix, _| {
+    file.encode(header, firing, &chunks, |_, matrix, _| {
         events.push(matrix);
         Ok(())
     })?;
+    let (model, gain) = (file.model().clone(), file.analysis().gain);
     let decoded: Vec<f64> =
-        events.par_iter().map(|events| decoded_power(events, model, header, file.gain)).collect::<Result<_>>()?;
+        events.par_iter().map(|events| decoded_power(events, &model, header, gain)).collect::<Result<_>>()?;
     let mut original = 0.0;
     for &chunk in &chunks {
         let start = u64::from(chunk) * u64::from(header.chunk_frames);
-        original += power(&file.magnitudes.read(start..start + u64::from(header.frames_of_chunk(chunk)))?);
+        let frames = start..start + u64::from(header.frames_of_chunk(chunk));
+        original += power(&file.analysis().magnitudes.read(frames)?);
     }
     let decoded: f64 = decoded.iter().sum();
     if original <= 0.0 || decoded <= 0.0 {

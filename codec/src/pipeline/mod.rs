@@ -8,6 +8,6 @@ mod rate;
 mod spool;
 
 pub(crate) use analysis::Analysis;
-pub(crate) use chunks::for_each_chunk;
+pub(crate) use chunks::ChunkEncoder;
 pub(crate) use level::correction_db;
-pub(crate) use rate::{Setting, TRIALS, search};
+pub(crate) use rate::{Setting, Size, TRIALS, search};

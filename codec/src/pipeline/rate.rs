@@ -5,8 +5,15 @@ use crate::{Quality, Result};
 /// A rate within this share of the asked one is near enough.
 const TOLERANCE: f64 = 0.01;
 
-/// Trials at most.
-pub(crate) const TRIALS: usize = 9;
+/// An estimate within this share of the target is worth trying on the whole file.
+const COARSE: f64 = 0.04;
+
+/// Trials at most: on a part of the file, and on all that is looked at.
+const PART_TRIALS: usize = 3;
+const WHOLE_TRIALS: usize = 7;
+
+/// All of them together.
+pub(crate) const TRIALS: usize = PART_TRIALS + WHOLE_TRIALS;
 
 /// How much the membrane potentials are raised at most, to fire more neurons than the highest quality does by itself.
 const MAX_EXCITATION: f64 = 1.0;
@@ -26,6 +33,12 @@ const HIGHEST_QUALITY: u32 = u16::MAX as u32;
 const LAST_STEP: u32 = 2 * HIGHEST_QUALITY;
 
 impl Setting {
+    /// The step at which a usual file of a usual model comes to a bitrate.
+    pub(crate) fn guess(kbps: f64) -> u32 {
+        let (lowest, span) = (0.7f64, 12f64 / 0.7);
+        ((kbps / lowest).ln() / span.ln() * f64::from(HIGHEST_QUALITY)).clamp(0.0, f64::from(HIGHEST_QUALITY)) as u32
+    }
+
     pub(crate) fn of_step(step: u32) -> Self {
         let beyond = step.saturating_sub(HIGHEST_QUALITY);
         Self {
@@ -35,84 +48,158 @@ impl Setting {
     }
 }
 
-/// Searches the step for which `bytes` comes nearest to `target`, by regula falsi on the logarithm of the size, which is
-/// nearly linear in the step. `bytes` should grow with the step. Gives one of the ends if the
-/// target is beyond it.
-pub(crate) fn search(target: f64, mut bytes: impl FnMut(u32) -> Result<f64>) -> Result<u32> {
+/// How the bytes of a file grow with the step, as a first guess: the logarithm per step, for a model whose qualities span 0.7 to 12
+/// kbit/s.
+const SLOPE: f64 = 2.84 / HIGHEST_QUALITY as f64;
+
+/// Bytes as a function of the step: of the whole file, and of a part of it, which takes less time.
+pub(crate) trait Size {
+    /// Bytes of the whole file at a step. Should grow with the step.
+    fn whole(&mut self, step: u32) -> Result<f64>;
+
+    /// An estimate of them from a part of the file.
+    fn part(&mut self, step: u32) -> Result<f64>;
+}
+
+/// Searches the step for which the whole file comes nearest to `target` bytes: from `guess` by a part of the file, then by the whole.
+/// Steps follow the logarithm of the size, which is nearly linear in them. Gives one of the ends if the target is beyond it. The step
+/// that was found is the last one that the whole was asked for, in most cases.
+pub(crate) fn search(target: f64, guess: u32, size: &mut impl Size) -> Result<u32> {
     let goal = target.max(1.0).ln();
-    let mut error = |step: u32| Ok::<f64, crate::Error>(bytes(step)?.max(1.0).ln() - goal);
-    let mut best = (f64::INFINITY, 0);
-    let mut note = |step: u32, error: f64| {
-        if error.abs() < best.0 {
-            best = (error.abs(), step);
-        }
-        best
-    };
-    let (mut low, mut high) = ((0u32, error(0)?), (LAST_STEP, 0.0));
-    note(low.0, low.1);
-    if low.1 >= 0.0 {
-        return Ok(low.0);
-    }
-    high.1 = error(high.0)?;
-    note(high.0, high.1);
-    if high.1 <= 0.0 {
-        return Ok(high.0);
-    }
-    for trial in 2..TRIALS {
-        let width = f64::from(high.0 - low.0);
-        // Every third trial bisects, in case the curve is bent so that one end never moves.
-        let share = if trial % 3 == 1 { 0.5 } else { (-low.1 / (high.1 - low.1)).clamp(0.02, 0.98) };
-        let middle = low.0 + (width * share).round() as u32;
-        if middle == low.0 || middle == high.0 {
+    let mut part = Curve::default();
+    let mut step = guess.min(LAST_STEP);
+    for _ in 0..PART_TRIALS {
+        let error = size.part(step)?.max(1.0).ln() - goal;
+        part.add(step, error);
+        if error.abs() < COARSE {
             break;
         }
-        let found = error(middle)?;
-        let (distance, _) = note(middle, found);
-        if distance < TOLERANCE {
+        step = part.next(SLOPE);
+    }
+    let slope = part.slope().unwrap_or(SLOPE);
+    let mut whole = Curve::default();
+    for _ in 0..WHOLE_TRIALS {
+        let error = size.whole(step)?.max(1.0).ln() - goal;
+        whole.add(step, error);
+        if error.abs() < TOLERANCE {
             break;
         }
-        if found < 0.0 {
-            low = (middle, found);
-        } else {
-            high = (middle, found);
+        let next = whole.next(slope);
+        if whole.has(next) {
+            break;
         }
+        step = next;
     }
-    Ok(note(0, f64::INFINITY).1)
+    Ok(whole.nearest())
+}
+
+/// Points of the curve of errors (logarithm of the size over the target) by step, in the order of the steps.
+#[derive(Debug, Default)]
+struct Curve(Vec<(u32, f64)>);
+
+impl Curve {
+    fn add(&mut self, step: u32, error: f64) {
+        let place = self.0.partition_point(|point| point.0 < step);
+        self.0.insert(place, (step, error));
+    }
+
+    fn has(&self, step: u32) -> bool {
+        self.0.iter().any(|point| point.0 == step)
+    }
+
+    /// The step with the least error.
+    fn nearest(&self) -> u32 {
+        self.0.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).map_or(0, |point| point.0)
+    }
+
+    /// Change of the error per step between the two points nearest to the target.
+    fn slope(&self) -> Option<f64> {
+        let mut points = self.0.clone();
+        points.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+        let [one, two, ..] = points[..] else { return None };
+        Some((one.1 - two.1) / (f64::from(one.0) - f64::from(two.0))).filter(|slope| *slope > 0.0 && slope.is_finite())
+    }
+
+    /// The step at which the error should vanish: between the points on both sides of the target where there are such, from the
+    /// nearest one by the slope otherwise.
+    fn next(&self, slope: f64) -> u32 {
+        let below = self.0.iter().rfind(|point| point.1 < 0.0);
+        let above = self.0.iter().find(|point| point.1 >= 0.0);
+        let step = match (below, above) {
+            (Some(&low), Some(&high)) if low.0 < high.0 => {
+                let (width, share) = (f64::from(high.0 - low.0), -low.1 / (high.1 - low.1));
+                // Away from the ends, in case that the curve is bent so that one of them never moves.
+                let margin = if self.0.len() > 3 { 0.2 } else { 0.02 };
+                f64::from(low.0) + width * share.clamp(margin, 1.0 - margin)
+            }
+            _ => {
+                let nearest = self.0.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+                let slope = self.slope().unwrap_or(slope).max(0.2 * SLOPE);
+                nearest.map_or(0.0, |&(step, error)| f64::from(step) - error / slope)
+            }
+        };
+        step.round().clamp(0.0, f64::from(LAST_STEP)) as u32
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A curve, of which a part of the file says so many times as much.
+    struct Made<F> {
+        curve: F,
+        bias: f64,
+        trials: (usize, usize),
+    }
+
+    impl<F: Fn(f64) -> f64> Size for Made<F> {
+        fn whole(&mut self, step: u32) -> Result<f64> {
+            self.trials.1 += 1;
+            Ok((self.curve)(f64::from(step) / f64::from(LAST_STEP)).round())
+        }
+
+        fn part(&mut self, step: u32) -> Result<f64> {
+            self.trials.0 += 1;
+            Ok(self.bias * (self.curve)(f64::from(step) / f64::from(LAST_STEP)))
+        }
+    }
+
     #[test]
-    fn finds_the_quality_of_smooth_and_of_bent_curves() {
+    fn finds_the_step_of_smooth_and_of_bent_curves() {
         for curve in [
             (|q: f64| 1000.0 * (2.2 * q).exp()) as fn(f64) -> f64,
+            |q| 700.0 * (5.0 * q).exp(),
             |q| 1000.0 + 9000.0 * q.powi(6),
             |q| 1000.0 + 9000.0 * q.sqrt(),
             |q| if q < 0.5 { 1000.0 + q } else { 9000.0 * q },
         ] {
-            for target in [1500.0, 3000.0, 6000.0] {
-                let bytes = |step: u32| Ok(curve(f64::from(step) / f64::from(LAST_STEP)).round());
-                let mut trials = 0;
-                let found = search(target, |q| {
-                    trials += 1;
-                    bytes(q)
-                })
-                .unwrap();
-                assert!(trials <= TRIALS);
-                let reached = bytes(found).unwrap();
+            for (target, bias) in [(1500.0, 1.0), (3000.0, 1.2), (6000.0, 0.7)] {
+                let mut size = Made { curve, bias, trials: (0, 0) };
+                let found = search(target, 30_000, &mut size).unwrap();
+                assert!(size.trials.0 <= PART_TRIALS && size.trials.1 <= WHOLE_TRIALS);
+                let reached = curve(f64::from(found) / f64::from(LAST_STEP));
                 let jump = curve(0.5) > 2.0 * curve(0.499);
-                assert!((reached / target - 1.0).abs() < 0.05 || jump, "{reached} for {target}");
+                assert!((reached / target - 1.0).abs() < 0.02 || jump, "{reached} for {target}");
             }
         }
     }
 
     #[test]
+    fn usual_curves_take_few_trials_of_the_whole() {
+        for rate in [2.0, 2.6, 3.4] {
+            let curve = |q: f64| 700.0 * (2.0 * rate * q + 0.4 * q * q).exp();
+            let mut size = Made { curve, bias: 1.15, trials: (0, 0) };
+            search(2200.0, 20_000, &mut size).unwrap();
+            assert!(size.trials.1 <= 2, "{rate}: {:?}", size.trials);
+        }
+    }
+
+    #[test]
     fn a_target_beyond_the_range_gives_its_end() {
-        let bytes = |step: u32| Ok(100.0 + f64::from(step));
-        assert_eq!(search(10.0, bytes).unwrap(), 0);
-        assert_eq!(search(1e9, bytes).unwrap(), LAST_STEP);
+        let mut size = Made { curve: |q: f64| 100.0 + 100.0 * q, bias: 1.0, trials: (0, 0) };
+        assert_eq!(search(10.0, 9000, &mut size).unwrap(), 0);
+        assert_eq!(search(1e9, 9000, &mut size).unwrap(), LAST_STEP);
     }
 
     #[test]

@@ -109,8 +109,8 @@ impl FeatureScale {
         for frame in features.chunks_exact(self.floor.len()) {
             magnitudes.extend(frame.iter().zip(&self.floor).map(|(feature, floor)| {
                 let magnitude = bounded(feature.exp() - floor);
-                let open = if self.gate > 0.0 { magnitude / (magnitude + self.gate) } else { 1.0 };
-                magnitude * open / gain
+                let gated = if self.gate > 0.0 { magnitude * magnitude / (magnitude + self.gate) } else { magnitude };
+                gated / gain
             }));
         }
     }

@@ -2,16 +2,19 @@
 //! reconstruction of phase from STFT magnitude", 2017), with known phases of an earlier frame as seeds as in its
 //! real-time form (Průša and Søndergaard 2016).
 //!
-//! Phases here are counted in turns (2π), from the middle of the window. Two differences from the papers:
+//! Phases here are counted in turns (2π), from the middle of the window. Three differences from the papers:
 //!
 //! - They take the gradients of a Gaussian window for those of the window used. Here they are exact for the Hann window
 //!   and the two signals that matter most. Of a stationary sine that lies δ bins above bin k, the neighbours have
 //!   |X(k+1)| : |X(k−1)| = (1+δ)(2+δ) : (1−δ)(2−δ), which is solved for δ. Of an impulse τ samples after the middle of
 //!   frame t, |X(t±1)| = cos²(π(τ∓H)/W), which for H = W/4 gives
 //!   tan(πτ/W) = (√|X(t+1)| − √|X(t−1)|) / (√|X(t+1)| + √|X(t−1)|).
+//! - Only the lowest [`LOW_BINS`] bins are integrated, which have magnitudes of their own. Above, whole bands of bins share
+//!   one: integration would find an impulse in the middle of every frame, heard as a buzz. Phases there begin at random,
+//!   but for clicks, which are impulses indeed.
 //! - Instead of a heap there is a queue of 1/16-octave levels: the order among nearly equal magnitudes doesn't matter.
 
-use super::{BINS, noise};
+use super::{BINS, LOW_BINS, noise};
 use multiversion::multiversion;
 use std::f32::consts::PI;
 
@@ -32,8 +35,9 @@ pub(super) struct PhaseIntegrator {
 
 impl PhaseIntegrator {
     /// Phases, in turns, of a block of frames × [`BINS`] magnitudes. `seed` holds the phases of the first frame if they
-    /// are known. Bins not above `tolerance` times the block's largest magnitude get pseudo-random phases, which depend
-    /// only on the bin and on the number of the frame; `first_frame` is the number of the block's first frame.
+    /// are known. Bins from [`LOW_BINS`] on, and those not above `tolerance` times the block's largest magnitude, get
+    /// pseudo-random phases, which depend only on the bin and on the number of the frame, or those of a click;
+    /// `first_frame` is the number of the block's first frame.
     pub(super) fn integrate(
         &mut self,
         magnitudes: &[f32],
@@ -53,29 +57,46 @@ impl PhaseIntegrator {
         self.known.resize(size, true);
         self.front.clear(size, largest);
         self.beginnings.clear(size, largest);
-        let unknown_from = if seed.is_some() { BINS } else { 0 };
         if let Some(seed) = seed {
             self.phases[..BINS].copy_from_slice(seed);
-            for (index, &magnitude) in
-                magnitudes[..BINS].iter().enumerate().filter(|(_, magnitude)| **magnitude > quiet)
-            {
+            for (index, &magnitude) in magnitudes[..LOW_BINS].iter().enumerate().filter(|(_, m)| **m > quiet) {
                 self.front.push(index, magnitude);
             }
         }
-        for (index, &magnitude) in magnitudes.iter().enumerate().skip(unknown_from) {
-            if magnitude > quiet {
-                self.known[index] = false;
-                self.beginnings.push(index, magnitude);
-            } else {
-                self.phases[index] = random_phase(first_frame + (index / BINS) as u64, (index % BINS) as u64);
+        let rows = (first_frame..).zip(magnitudes.chunks_exact(BINS)).enumerate();
+        for (row, (frame, magnitudes)) in rows.skip(usize::from(seed.is_some())) {
+            for (bin, &magnitude) in magnitudes.iter().enumerate() {
+                let index = row * BINS + bin;
+                if bin < LOW_BINS && magnitude > quiet {
+                    self.known[index] = false;
+                    self.beginnings.push(index, magnitude);
+                } else {
+                    self.phases[index] = random_phase(frame, bin as u64);
+                }
             }
         }
         loop {
             self.spread(magnitudes);
             match self.beginnings.pop() {
                 Some(index) if self.known[index] => {}
-                Some(index) => self.reach(index, 0.0, magnitudes),
-                None => return &self.phases,
+                // That of an impulse, in case it is one; else the phase is free.
+                Some(index) => self.reach(index, self.slopes[index] * (index % BINS) as f32, magnitudes),
+                None => break,
+            }
+        }
+        for click in clicks(magnitudes) {
+            self.strike(click, usize::from(seed.is_some()));
+        }
+        &self.phases
+    }
+
+    /// Gives the high bins of a click's frames, from row `first` on, the phases of an impulse.
+    fn strike(&mut self, Click { row, slope }: Click, first: usize) {
+        for hops in -1i8..=1 {
+            let row = row.saturating_add_signed(hops.into()).max(first);
+            let slope = slope + 0.25 * f32::from(hops);
+            for (bin, phase) in self.phases[row * BINS..(row + 1) * BINS].iter_mut().enumerate().skip(LOW_BINS) {
+                *phase = slope * bin as f32;
             }
         }
     }
@@ -150,6 +171,33 @@ fn frame_slopes(before: &[f32], after: &[f32], slopes: &mut [f32]) {
                 + square * (-0.330_299_5 + square * (0.180_141 + square * (-0.085_133 + square * 0.020_835_1))));
         *slope = -arctangent / PI;
     }
+}
+
+/// A frame whose middle is near an impulse.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Click {
+    row: usize,
+    /// Turns by which the phase changes from each bin to the next.
+    slope: f32,
+}
+
+/// Clicks above [`LOW_BINS`]: frames in which there is an impulse, since frames two hops away have next to nothing of it.
+fn clicks(magnitudes: &[f32]) -> Vec<Click> {
+    /// Power two hops away, relative to that in the middle: 0.02 at most for an impulse.
+    const SHORT: f32 = 0.05;
+    let power = |row: &[f32]| row[LOW_BINS..].iter().map(|magnitude| magnitude * magnitude).sum::<f32>();
+    let powers: Vec<f32> = magnitudes.chunks_exact(BINS).map(power).collect();
+    let mut clicks = Vec::new();
+    for (row, window) in (1..).zip(powers.windows(4)) {
+        let [before, power, after, later] = *window else { continue };
+        let earlier = if row > 1 { powers[row - 2] } else { 0.0 };
+        if power > before && power >= after && earlier.max(later) < SHORT * power {
+            let mut slope = [0.0];
+            frame_slopes(&[before.sqrt()], &[after.sqrt()], &mut slope);
+            clicks.push(Click { row, slope: slope[0] });
+        }
+    }
+    clicks
 }
 
 /// The whole number nearest to a phase; a form that compilers vectorise.
@@ -257,7 +305,7 @@ mod tests {
 
     #[test]
     fn stationary_sine_keeps_its_phase() {
-        for bin in [20.0, 40.13, 77.37, 301.5, 500.81] {
+        for bin in [20.0, 40.13, 77.37, 120.5, 160.81] {
             let (magnitudes, phases) =
                 analysed(48_000, |i| (2.0 * std::f64::consts::PI * (bin * i / WINDOW as f64 + 0.2)).sin());
             let errors = largest_errors(&magnitudes, &phases);
@@ -291,6 +339,39 @@ mod tests {
             let expected = -delay as f32 / WINDOW as f32;
             let frame = &slopes[3 * BINS..4 * BINS];
             assert!(frame.iter().all(|slope| (slope - expected).abs() < 1e-4), "{delay}: {:?}", &frame[..3]);
+        }
+    }
+
+    #[test]
+    fn clicks_are_found_in_their_place_and_nowhere_else() {
+        for delay in [-180, -90, 0, 50, 191] {
+            let at = f64::from(10 * 384 + delay);
+            let (magnitudes, _) = analysed(9000, |i| if i == at { 0.5 } else { 0.0 });
+            let [Click { row: 8, slope }] = clicks(&magnitudes)[..] else {
+                panic!("{delay}: {:?}", clicks(&magnitudes));
+            };
+            assert!((slope + delay as f32 / WINDOW as f32).abs() < 1e-4, "{delay}: {slope}");
+        }
+        let (noise, _) = analysed(48_000, |i| (noise::hash(i as u64) >> 40) as f64 / f64::from(1 << 23) - 1.0);
+        assert_eq!(clicks(&noise), []);
+        let (attack, _) = analysed(9000, |i| if i < 4000.0 { 0.0 } else { (i * i).sin() });
+        assert_eq!(clicks(&attack), []);
+    }
+
+    #[test]
+    fn high_bins_begin_at_random_but_for_clicks() {
+        // Of steady magnitudes, integration would make slopes of zero: an impulse in the middle of every frame.
+        let magnitudes = vec![1.0; 6 * BINS];
+        let mut integrator = PhaseIntegrator::default();
+        let phases = integrator.integrate(&magnitudes, None, 7, 1e-4);
+        for frame in phases.chunks_exact(BINS) {
+            let spread = |bins: &[f32]| {
+                let (mut re, mut im) = (0.0, 0.0);
+                let every_fourth = bins.iter().step_by(4); // which a hop takes by whole turns
+                every_fourth.for_each(|p| (re, im) = (re + (2.0 * PI * p).cos(), im + (2.0 * PI * p).sin()));
+                1.0 - re.hypot(im) / bins.len().div_ceil(4) as f32
+            };
+            assert!(spread(&frame[..LOW_BINS]) < 0.01 && spread(&frame[LOW_BINS..]) > 0.8);
         }
     }
 

@@ -4,6 +4,10 @@
 //! seeded by the last settled frame, and are then refined by fast Griffin–Lim rounds (Perraudin, Balazs and Søndergaard,
 //! "A fast Griffin–Lim algorithm", 2013): the block's samples are computed together with the fixed frames before it,
 //! analysed again, and the new phases extrapolated with a momentum.
+//!
+//! Rebuilt phases don't know the arrangement that kept the original within full scale, and make higher peaks of the same
+//! magnitudes. So peaks are clipped between the rounds: the phases settle on a signal that has fewer of them (Van der
+//! Ouderaa, Schoukens and Renneboog, "Peak factor minimization using a time-frequency domain swapping algorithm", 1988).
 
 use super::overlap::{COVER, OverlapAdd, normalise};
 use super::phase::{PhaseIntegrator, nearest};
@@ -20,6 +24,10 @@ const LOOKAHEAD: usize = 4;
 const ROUNDS: usize = 6;
 /// Momentum, the paper's best.
 const MOMENTUM: f32 = 0.99;
+/// Peaks beyond this are clipped between the rounds,
+const CEILING: f32 = 0.9;
+/// but not under this many times the root mean square of the block, in case that the original is beyond full scale.
+const LEAST_CREST: f32 = 1.25;
 /// Bins 80 dB under the loudest of the block begin with noise.
 const TOLERANCE: f32 = 1e-4;
 
@@ -92,6 +100,7 @@ impl Reconstruction {
         self.integrate();
         for round in 0..ROUNDS {
             self.synthesize(total);
+            clip(&mut self.samples);
             self.analyze(if round == 0 { 0.0 } else { MOMENTUM });
         }
     }
@@ -158,6 +167,16 @@ impl Reconstruction {
 #[inline(always)]
 fn half_turn(bin: u32) -> f32 {
     0.5 * (bin % 2) as f32
+}
+
+/// Clips peaks between two rounds.
+fn clip(samples: &mut [f32]) {
+    let peak = samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+    if peak > CEILING {
+        let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32;
+        let ceiling = CEILING.max(LEAST_CREST * power.sqrt());
+        samples.iter_mut().for_each(|sample| *sample = sample.clamp(-ceiling, ceiling));
+    }
 }
 
 /// `spectrum` gets the given magnitudes and the phases of `fresh + momentum · (fresh − analysed)`; `analysed` becomes

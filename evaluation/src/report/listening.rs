@@ -1,5 +1,5 @@
-//! Clips to listen to, of the files that our first model does worst and of a typical one: the original and what every
-//! codec makes of it, all at the level of the original. The page draws their spectrograms itself.
+//! Clips to listen to: the files on which our first model does worst, and a typical one, each as the original and as
+//! decoded by every codec, all at the level of the original. The page draws their spectrograms itself.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ struct Clip {
     samples: Vec<f32>,
 }
 
-/// Decodes the clips of the worst files and of a typical one. What can't be decoded is added to the failures.
+/// Decodes the clips of the worst files and of a typical one. Clips that can't be decoded are added to the failures.
 pub(super) fn clips(results: &mut Results, study: &Study, run: &Run<'_>) -> Clips {
     let mut files = Vec::new();
     for (name, reason) in chosen(results) {

@@ -1,9 +1,10 @@
 //! Tables of the page.
 
 use super::html::{details, escape, table};
+use crate::comparison::Comparison;
 use crate::metrics::{METRICS, Metric};
 use crate::results::{CodecInfo, Results};
-use crate::summary::{Comparison, Statistic, Summary};
+use crate::summary::{Statistic, Summary};
 
 /// A number with three digits that count, but no more than three decimals.
 fn number(value: f64) -> String {
@@ -75,14 +76,12 @@ pub(super) fn savings(results: &Results) -> String {
     let matrix = |(at, metric): (usize, &&Metric)| {
         let cell = |test: &str, reference: &str| {
             let found = |c: &&Comparison| c.metric == metric.key && c.test == test && c.reference == reference;
-            let delta = results.comparisons.iter().find(found).and_then(|comparison| comparison.bd_rate);
-            match delta {
-                None => "–".to_owned(),
-                Some(delta) => {
-                    let class = if delta < 0.0 { "better" } else { "worse" };
-                    format!("<span class=\"{class}\">{delta:+.0} %</span>").replace('-', "−")
-                }
-            }
+            let Some(Comparison { bd_rate: Some(delta), interval, .. }) = results.comparisons.iter().find(found) else {
+                return "–".to_owned();
+            };
+            let class = if *delta < 0.0 { "better" } else { "worse" };
+            let interval = interval.map(|(low, high)| format!("<small>{low:+.0} to {high:+.0}</small>"));
+            format!("<span class=\"{class}\">{delta:+.0} %</span>{}", interval.unwrap_or_default()).replace('-', "−")
         };
         let row = |test: &&str| -> Vec<String> {
             let cells =
@@ -99,7 +98,7 @@ pub(super) fn savings(results: &Results) -> String {
         "<p>How much more bitrate (+) or less (−) the codec of the row needs than that of the column for the same value of \
          a metric: Bjøntegaard deltas over the range of values that both reach, on means over the files that both were \
          measured on at all rates. A dash: their ranges do not overlap, or there are fewer points than the method \
-         needs.</p>\n{matrices}"
+         needs. Beneath, the 95 % confidence interval, by bootstrap over files.</p>\n{matrices}"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Circularly shifted controls and what is significant against them.
+//! Circularly shifted controls, and significance against them.
 
 use spiccato_neurons::Random;
 
@@ -9,14 +9,14 @@ pub(super) const CONTROLS: usize = 999;
 pub const LEVEL: f64 = 0.01;
 
 /// Shifts of control number `control`, one for each piece of `lengths`, each at least `least` away from the original
-/// place in either direction. Every piece is shifted within itself, so that what sets pieces apart stays.
+/// place in either direction. Every piece is shifted within itself, so that differences between pieces stay.
 pub(super) fn shifts(control: usize, lengths: &[usize], least: usize) -> Vec<usize> {
     let mut random = Random::new(0, control as u64);
     lengths.iter().map(|&length| least + random.below(length.saturating_sub(2 * least) + 1)).collect()
 }
 
-/// Mean and deviation of a count over the controls, for its standard score. A unit is added to the variance: pairs that
-/// next to never meet would otherwise have wild scores.
+/// Mean and deviation of a count over the controls, for its standard score. One is added to the variance, so that
+/// counts near zero don't get extreme scores.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Baseline {
     pub(super) mean: f64,

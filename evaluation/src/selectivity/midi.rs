@@ -88,7 +88,7 @@ fn notes(bytes: &[u8]) -> Result<Vec<Note>> {
     Ok(notes)
 }
 
-/// What matters of a MIDI event, in the order in which it takes effect within a tick.
+/// The relevant part of a MIDI event, in the order in which events take effect within a tick.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Tempo(u32),
@@ -180,7 +180,8 @@ mod tests {
     fn times_follow_the_tempo_across_tracks() {
         // 100 ticks a quarter; 120 a minute, from tick 200 on 60 a minute.
         let tempo: &[u8] = &[0x81, 0x48, 0xff, 0x51, 3, 0x0f, 0x42, 0x40];
-        // Middle C from tick 100 to 300; A0 at tick 300, ended by a strike of no velocity at 400; a key beyond the piano.
+        // Middle C from tick 100 to 300; A0 at tick 300, ended by a strike of no velocity at 400; a key beyond the
+        // piano.
         let keys: &[u8] =
             &[100, 0x90, 60, 64, 0x81, 0x48, 0x80, 60, 0, 0, 0x90, 21, 10, 100, 0x90, 21, 0, 0, 0x90, 109, 9];
         let notes = notes(&file(1, 100, &[tempo, keys])).unwrap();

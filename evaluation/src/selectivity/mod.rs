@@ -1,11 +1,11 @@
-//! What the neurons of a model respond to, measured as in a laboratory: which piano keys drive them, and how their events
+//! Responses of a model's neurons, analysed as in neurophysiology: which piano keys drive them, and how their events
 //! are timed to the strikes. Lisboa & Bellec, "Spiking Music" (2024), claim that both emerge without supervision.
 //!
 //! [`study`] runs both analyses on the events of recordings whose performance is known from MIDI, at several qualities;
-//! [`tuning`] and [`synchrony`] run on any [`Piece`]s. Both compare with circularly shifted controls, which keep all that
-//! is in the events and all that is in the music and break only the tie between them. Significance is for the whole family of
-//! comparisons (the largest statistic over all neurons, keys and lags in each control; Westfall & Young 1993): the chance
-//! that even one neuron is called tuned by mistake is [`LEVEL`].
+//! [`tuning`] and [`synchrony`] run on any [`Piece`]s. Both compare with circularly shifted controls, which keep all
+//! that is in the events and all that is in the music and break only the tie between them. Significance is for the
+//! whole family of comparisons (the largest statistic over all neurons, keys and lags in each control; Westfall & Young
+//! 1993): the chance that even one neuron is called tuned by mistake is [`LEVEL`].
 
 mod controls;
 mod figures;

@@ -100,8 +100,8 @@ pub(in crate::selectivity) mod tests {
     use super::*;
     use spiccato_neurons::Random;
 
-    /// Neurons of the synthetic pieces: neuron 0 answers to key 30 only, neuron 1 to any key, neuron 2 to keys 50 and 62,
-    /// always two frames after the strike; the others fire by chance.
+    /// Neurons of the synthetic pieces: neuron 0 answers to key 30 only, neuron 1 to any key, neuron 2 to keys 50 and
+    /// 62, always two frames after the strike; the others fire by chance.
     pub(in crate::selectivity) const NEURONS: u16 = 24;
 
     /// Pieces of random notes with events by construction, or with all events moved by half a piece.

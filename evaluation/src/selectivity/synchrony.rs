@@ -1,5 +1,6 @@
-//! How events are timed to the strikes: cross-correlograms (Perkel, Gerstein & Moore 1967) of each neuron's events, and of
-//! all events together, with the onsets of any keys, against controls in which the events are shifted circularly in time.
+//! How events are timed to the strikes: cross-correlograms (Perkel, Gerstein & Moore 1967) of each neuron's events, and
+//! of all events together, with the onsets of any keys, against controls in which the events are shifted circularly in
+//! time.
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ const LEAST_SHIFT: usize = 125;
 /// Events around onsets.
 #[derive(Debug, Clone)]
 pub struct Correlogram {
-    /// Events at each lag, from −[`Correlogram::REACH`] to [`Correlogram::REACH`] frames after an onset, over all onsets.
+    /// Events at each lag, from −[`Correlogram::REACH`] to [`Correlogram::REACH`] frames after an onset, over all
+    /// onsets.
     pub counts: Vec<f64>,
     /// Mean of the controls at any lag.
     pub control: f64,
@@ -143,7 +145,7 @@ impl Onsets {
         // The buffers come from the transform itself: their lengths are right.
         let done = self.inverse.process(&mut product, &mut correlation);
         debug_assert!(done.is_ok(), "{done:?}");
-        // They are counts: what is not an integer is rounding.
+        // They are counts: deviations from integers are rounding errors.
         correlation.iter_mut().for_each(|c| *c = (*c / self.length as f64).round());
         correlation
     }

@@ -74,8 +74,8 @@ pub fn selectivity_table(tuning: &Tuning) -> Result<Vec<u8>> {
     table(header, rows)
 }
 
-/// Cross-correlogram of each neuron with the onsets, and of all events (rows): mean of the controls, then events at each
-/// lag in milliseconds.
+/// Cross-correlogram of each neuron with the onsets, and of all events (rows): mean of the controls, then events at
+/// each lag in milliseconds.
 ///
 /// # Errors
 /// If the table can't be built.
@@ -91,7 +91,7 @@ pub fn correlogram_table(synchrony: &Synchrony) -> Result<Vec<u8>> {
     table(header, std::iter::once(row("all".to_owned(), &synchrony.all)).chain(neurons))
 }
 
-/// Four digits after the point at most; nothing for what is not a number.
+/// At most four digits after the point; empty for NaN.
 fn number(value: f64) -> String {
     if value.is_nan() {
         return String::new();

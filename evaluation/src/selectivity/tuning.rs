@@ -1,4 +1,4 @@
-//! Which keys a neuron stands for.
+//! Selectivity of neurons for piano keys.
 //!
 //! A neuron responds to a strike if it has an event from a frame before to four frames after it. Its selectivity for a
 //! key is the sensitivity index d′ (Green & Swets 1966) between strikes of that key and strikes of all others: a neuron
@@ -83,7 +83,7 @@ impl Tuning {
     }
 }
 
-/// Who responds to each strike of a piece.
+/// The neurons that respond to each strike of a piece.
 struct Responses {
     keys: Vec<u8>,
     neurons: Vec<Vec<u16>>,

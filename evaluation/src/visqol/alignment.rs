@@ -28,7 +28,7 @@ pub(super) fn aligned(original: &[f64], decoded: Vec<f64>, planner: &mut Planner
     Ok((shifted, lag))
 }
 
-/// Both signals aligned and cut to what they have in common, and by how many seconds the original is late.
+/// Both signals aligned and cut to their common part, and by how many seconds the original is late.
 pub(super) fn aligned_and_cut(
     original: &[f64],
     decoded: Vec<f64>,

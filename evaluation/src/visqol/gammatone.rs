@@ -121,7 +121,7 @@ fn section(band: usize) -> ([f64; 2], [f64; 4], f64) {
     ([-2.0 * angle.cos() * decay, decay * decay], zeros.map(|zero| -zero * decay), gain)
 }
 
-/// Both spectrograms as 10 log₁₀, limited to what counts, the quietest value of both being 0.
+/// Both spectrograms as 10 log₁₀, limited from below, the quietest value of both being 0.
 pub(super) fn in_decibels(mut a: Vec<Frame>, mut b: Vec<Frame>) -> (Vec<Frame>, Vec<Frame>) {
     for value in a.iter_mut().chain(&mut b).flatten() {
         let magnitude = if *value == 0.0 { f64::EPSILON } else { value.abs() };

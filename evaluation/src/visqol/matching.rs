@@ -91,7 +91,7 @@ pub(super) fn matches(original: &[Frame], decoded: &[Frame]) -> Vec<Match> {
     found
 }
 
-/// Compares the two stretches once more, aligned to the sample, and keeps what is more alike.
+/// Compares the two stretches once more, aligned to the sample, and keeps the more similar alignment.
 pub(super) fn realign(
     found: &mut Match,
     bank: &Bank,
@@ -116,7 +116,7 @@ pub(super) fn realign(
     Ok(())
 }
 
-/// Samples of a patch that starts at a frame; what is missing at the end is made up with zeros at the start, as in the
+/// Samples of a patch that starts at a frame; missing samples at the end are replaced by zeros at the start, as in the
 /// reference.
 fn stretch(signal: &[f64], frame: usize) -> Vec<f64> {
     let start = frame as f64 * FRAME_SECONDS;

@@ -4,7 +4,7 @@
 //! The algorithm is that of ViSQOL v3 (Chinen, Lim, Skoglund, Gureev, O'Gorman & Hines, "ViSQOL v3: an open source
 //! production ready objective speech and audio metric", 2020; Sloan, Harte, Kelly, Kokaram & Hines, "Objective
 //! assessment of perceptual audio quality using ViSQOLAudio", 2017), step by step as its reference program does it,
-//! including what is odd there, because the mapping to opinions was trained on it. The trained mapping
+//! including its oddities, because the mapping to opinions was trained on it. The trained mapping
 //! (`svr_model.txt`, 317 support vectors) is the reference's own, © Google LLC, Apache License 2.0.
 //!
 //! The signals are taken from 24 to 48 kHz, which the mapping needs. Both then end at 12 kHz: what a recording has

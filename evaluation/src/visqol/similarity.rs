@@ -10,7 +10,7 @@ const CENTRE: f64 = 0.619485845753726;
 const SIDE: f64 = 0.0838251475442633;
 const CORNER: f64 = 0.0113033910173052;
 
-/// What keeps the ratios from 0/0.
+/// Constant that keeps the ratios from 0/0.
 const C1: f64 = 1e-4;
 const C3: f64 = 4.5e-4;
 

@@ -4,6 +4,8 @@ use crate::Real;
 
 /// What a spike does to the membrane potential.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Reset {
     /// Subtract the threshold: what exceeds it is kept.
     Subtract,

@@ -18,7 +18,7 @@ use crate::{Real, Surrogate};
 /// If the shapes don't fit.
 pub fn gru_scan(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
     let threshold = Tensor::zeros(recurrent.dim(0)?, input.dtype(), input.device())?;
-    differentiable3(Scan { events: None }, input, recurrent, &threshold)
+    differentiable3(Scan { events: None, carries: false }, input, recurrent, &threshold)
 }
 
 /// The same with events: `threshold` (units); the surrogate stands in for the derivative of the event by the state.
@@ -26,7 +26,33 @@ pub fn gru_scan(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the shapes don't fit.
 pub fn event_gru_scan(input: &Tensor, recurrent: &Tensor, threshold: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
-    differentiable3(Scan { events: Some(surrogate) }, input, recurrent, threshold)
+    differentiable3(Scan { events: Some(surrogate), carries: false }, input, recurrent, threshold)
+}
+
+/// The same from a state on, (batch, 2, units): states c after the last step and outputs of it, both 0 at rest. Gives the
+/// outputs and the state after them. No gradient flows through the states.
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn event_gru_scan_from(
+    input: &Tensor,
+    recurrent: &Tensor,
+    threshold: &Tensor,
+    surrogate: Surrogate,
+    state: Option<&Tensor>,
+) -> Result<(Tensor, Tensor)> {
+    let (batch, time, _) = input.dims3()?;
+    let units = recurrent.dim(0)?;
+    let state = match state {
+        Some(state) if state.dims() == [batch, 2, units] => state.detach(),
+        Some(state) => bail!("gated recurrent unit: a state of {:?}, not ({batch}, 2, {units})", state.shape()),
+        None => Tensor::zeros((batch, 2, units), input.dtype(), input.device())?,
+    };
+    let packed = Tensor::cat(&[threshold, &state.flatten_all()?], 0)?;
+    let all = differentiable3(Scan { events: Some(surrogate), carries: true }, input, recurrent, &packed)?;
+    let outputs = all.narrow(1, 0, time)?;
+    let last = if time == 0 { state.narrow(1, 1, 1)? } else { outputs.narrow(1, time - 1, 1)?.detach() };
+    Ok((outputs, Tensor::cat(&[all.narrow(1, time, 1)?.detach(), last], 1)?))
 }
 
 /// States c⁻ (batch, time, units) of the event-based units, before the event; without gradient.
@@ -41,12 +67,21 @@ pub fn event_gru_states(input: &Tensor, recurrent: &Tensor, threshold: &Tensor) 
 struct Scan {
     /// Surrogate gradient of the events, if there are any.
     events: Option<Surrogate>,
+    /// Whether states (batch, 2, units) follow the thresholds, and states c (batch, units) the outputs.
+    carries: bool,
+}
+
+/// Thresholds, and the states that follow them, if any do.
+fn split<T>(thresholds: &[T], units: usize) -> (&[T], Option<&[T]>) {
+    let (thresholds, states) = thresholds.split_at(units);
+    (thresholds, (!states.is_empty()).then_some(states))
 }
 
 fn sizes<T>(input: View<'_, T>, recurrent: View<'_, T>, threshold: View<'_, T>) -> Result<(usize, usize, usize)> {
     let (batch, time, width) = input.sequence()?;
     let (units, outputs) = recurrent.shape.dims2()?;
-    if outputs != 3 * units || width != outputs || threshold.data.len() != units {
+    let thresholds = threshold.data.len();
+    if outputs != 3 * units || width != outputs || !(thresholds == units || thresholds == units * (1 + 2 * batch)) {
         bail!(
             "gated recurrent unit: input {:?}, weights {:?} and threshold {:?} don't fit",
             input.shape,
@@ -67,9 +102,18 @@ impl Kernel3 for Scan {
         threshold: View<'_, T>,
     ) -> Result<(Vec<T>, Shape)> {
         let (batch, time, units) = sizes(input, recurrent, threshold)?;
-        let threshold = self.events.is_some().then_some(threshold.data);
-        let (output, _) = forward(input.data, recurrent.data, threshold, (batch, time, units));
-        Ok((output, (batch, time, units).into()))
+        let (threshold, initial) = split(threshold.data, units);
+        let threshold = self.events.is_some().then_some(threshold);
+        let (output, _, last) = forward(input.data, recurrent.data, threshold, initial, (batch, time, units));
+        if !self.carries {
+            return Ok((output, (batch, time, units).into()));
+        }
+        let mut both = Vec::with_capacity(output.len() + last.len());
+        for item in 0..batch {
+            both.extend_from_slice(&output[item * time * units..][..time * units]);
+            both.extend_from_slice(&last[item * units..][..units]);
+        }
+        Ok((both, (batch, time + 1, units).into()))
     }
 
     fn backward(
@@ -81,12 +125,18 @@ impl Kernel3 for Scan {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         // One kernel gives all gradients, one after the other.
-        let packed = Tensor::cat(&[input, result, grad], 2)?;
+        let time = input.dim(1)?;
+        let packed = Tensor::cat(&[input, &result.narrow(1, 0, time)?, &grad.narrow(1, 0, time)?], 2)?;
         let all = forward_only3(Gradient(*self), &packed, recurrent, threshold)?;
         let (first, second) = (input.elem_count(), recurrent.elem_count());
         let part = |from, length, like: &Tensor| all.narrow(0, from, length)?.reshape(like.shape());
         let by_threshold = match self.events {
-            Some(_) => Some(part(first + second, threshold.elem_count(), threshold)?),
+            Some(_) => {
+                let units = recurrent.dim(0)?;
+                let by_threshold = all.narrow(0, first + second, units)?;
+                let states = Tensor::zeros(threshold.elem_count() - units, all.dtype(), all.device())?;
+                Some(Tensor::cat(&[by_threshold, states], 0)?.reshape(threshold.shape())?)
+            }
             None => None,
         };
         Ok((Some(part(0, first, input)?), Some(part(first, second, recurrent)?), by_threshold))
@@ -105,22 +155,29 @@ impl Kernel3 for States {
         threshold: View<'_, T>,
     ) -> Result<(Vec<T>, Shape)> {
         let (batch, time, units) = sizes(input, recurrent, threshold)?;
-        let (_, states) = forward(input.data, recurrent.data, Some(threshold.data), (batch, time, units));
+        let (_, states, _) = forward(input.data, recurrent.data, Some(threshold.data), None, (batch, time, units));
         Ok((states, (batch, time, units).into()))
     }
 }
 
-/// Outputs y and states c⁻, each (batch, time, units).
+/// Outputs y and states c⁻, each (batch, time, units), and the last states c (batch, units).
 fn forward<T: Real>(
     input: &[T],
     recurrent: &[T],
     threshold: Option<&[T]>,
+    initial: Option<&[T]>,
     (batch, time, units): (usize, usize, usize),
-) -> (Vec<T>, Vec<T>) {
+) -> (Vec<T>, Vec<T>, Vec<T>) {
     let width = 3 * units;
     let mut outputs = vec![T::zero(); batch * time * units];
     let mut states = outputs.clone();
     let (mut output, mut state) = (vec![T::zero(); batch * units], vec![T::zero(); batch * units]);
+    if let Some(initial) = initial {
+        for (initial, row) in initial.chunks_exact(2 * units).zip((0..batch).map(|b| b * units..(b + 1) * units)) {
+            state[row.clone()].copy_from_slice(&initial[..units]);
+            output[row].copy_from_slice(&initial[units..]);
+        }
+    }
     let mut drive = vec![T::zero(); batch * width];
     for t in 0..time {
         match threshold {
@@ -142,7 +199,7 @@ fn forward<T: Real>(
             outputs[row * units..][..units].copy_from_slice(output);
         }
     }
-    (outputs, states)
+    (outputs, states, state)
 }
 
 /// `drive` ← output · weights, where only units with an event count.
@@ -210,16 +267,24 @@ impl Kernel3 for Gradient {
 
         // Everything that doesn't wait for the step after: what came from other units, and the states.
         let mut before = vec![T::zero(); rows * units];
-        for row in (0..rows).filter(|row| row % time > 0) {
-            before[row * units..][..units].copy_from_slice(columns(row - 1, width, units));
+        let (threshold, initial) = split(threshold.data, units);
+        let initial = |b: usize, part: usize| initial.map(|initial| &initial[(2 * b + part) * units..][..units]);
+        for row in 0..rows {
+            let last = if row % time > 0 { Some(columns(row - 1, width, units)) } else { initial(row / time, 1) };
+            if let Some(last) = last {
+                before[row * units..][..units].copy_from_slice(last);
+            }
         }
         let weights = Matrix::new(recurrent.data, units, width);
         let mut drive = vec![T::zero(); rows * width];
         multiply(&mut drive, false, Matrix::new(&before, rows, units), weights);
         let (mut states, mut states_before) = (vec![T::zero(); rows * units], vec![T::zero(); rows * units]);
-        let thresholds = self.0.events.is_some().then_some(threshold.data);
+        let thresholds = self.0.events.is_some().then_some(threshold);
         for b in 0..batch {
             let (mut state, mut output) = (vec![T::zero(); units], vec![T::zero(); units]);
+            if let Some(initial) = initial(b, 0) {
+                state.copy_from_slice(initial);
+            }
             for row in b * time..(b + 1) * time {
                 states_before[row * units..][..units].copy_from_slice(&state);
                 let states = &mut states[row * units..][..units];
@@ -242,7 +307,7 @@ impl Kernel3 for Gradient {
                 }
                 let step = Step {
                     surrogate: self.0.events,
-                    threshold: threshold.data,
+                    threshold,
                     input: columns(row, 0, width),
                     drive: &drive[row * width..][..width],
                     state_before: &states_before[row * units..][..units],
@@ -374,6 +439,24 @@ mod tests {
             assert!(difference < 1e-10, "input {i}: {difference}");
         }
         Ok(())
+    }
+
+    #[test]
+    fn pieces_give_what_the_whole_gives() -> Result<()> {
+        let [input, recurrent, threshold] = inputs(17)?;
+        let whole = event_gru_scan(&input, &recurrent, &threshold, SURROGATE)?;
+        let piece = |start, length, surrogate, state: Option<&Tensor>| {
+            event_gru_scan_from(&input.narrow(1, start, length)?, &recurrent, &threshold, surrogate, state)
+        };
+        let (first, state) = piece(0, 6, SURROGATE, None)?;
+        let (second, last) = piece(6, 11, SURROGATE, Some(&state))?;
+        assert_eq!(Tensor::cat(&[first, second], 1)?.to_vec3::<f64>()?, whole.to_vec3::<f64>()?);
+        let (nothing, same) = piece(3, 0, SURROGATE, Some(&last))?;
+        assert_eq!((nothing.dims(), same.to_vec3::<f64>()?), (&[3, 0, 5][..], last.to_vec3::<f64>()?));
+        // Where the surrogate is zero, events are constants and outputs smooth.
+        let flat = Surrogate::Triangular { height: 0.0, width: 0.5 };
+        let inputs = [input.narrow(1, 6, 11)?, recurrent.clone(), threshold.clone()];
+        assert_gradients(&inputs, 1e-6, |v| Ok(event_gru_scan_from(&v[0], &v[1], &v[2], flat, Some(&state))?.0))
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod spiking_scan;
 mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
-pub use event_gru_scan::{event_gru_scan, event_gru_states, gru_scan};
+pub use event_gru_scan::{event_gru_scan, event_gru_scan_from, event_gru_states, gru_scan};
 pub use events::Events;
 pub use information::information;
 pub use leaky_scan::leaky_scan;

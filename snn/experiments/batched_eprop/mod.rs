@@ -17,8 +17,8 @@ use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::LearningRule;
-use spiccato_snn::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
-use spiccato_snn::targets::Classes;
+use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::{Classes, OutputError};
 use spiccato_snn::variables::values;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -80,14 +80,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let metric = "memory of the longest over the shortest sequences, minus 1";
     measurements.push(
         Measurement::at_most("memory, e-prop", metric, (growth(&ours) - 1.0).abs(), 0.05)
-            .against(growth(&theirs) - 1.0),
+            .ablated(growth(&theirs) - 1.0),
     );
-    measurements.push(Measurement::at_least(
-        "memory, backpropagation",
-        metric,
-        growth(&theirs) - 1.0,
-        0.9 * (times as f64 - 1.0),
-    ));
+    measurements.push(
+        Measurement::at_least("memory, backpropagation", metric, growth(&theirs) - 1.0, 0.9 * (times as f64 - 1.0))
+            .ablated(growth(&ours) - 1.0),
+    );
     let mut charts = vec![Chart {
         title: "Memory for 8 sequences".to_owned(),
         x: Axis::logarithmic("steps"),
@@ -105,7 +103,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         measurements.extend(spoken.measurements);
         charts.extend(spoken.charts);
     }
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts).with([("neurons", neurons as f64)]))
 }
 
 /// A batch gives the mean of what its sequences give, one by one.

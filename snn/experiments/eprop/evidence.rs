@@ -93,8 +93,8 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let (with, without) = (last(&adapting), last(&regular));
     let metric = "share of wrong answers";
     let measurements = vec![
-        Measurement::at_most("evidence, adapting neurons", metric, with, 0.1).against(0.5),
-        Measurement::at_least("evidence, regular neurons only", metric, without, 0.3).against(with),
+        Measurement::at_most("evidence, adapting neurons", metric, with, 0.1).ablated(without),
+        Measurement::at_least("evidence, regular neurons only", metric, without, 0.3).ablated(with),
     ];
     let chart = Chart {
         title: format!("{} cues, then {} ms without", task.cues, task.delay),
@@ -104,5 +104,5 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome { measurements, charts: vec![chart] })
+    Ok(Outcome::new(measurements, vec![chart]))
 }

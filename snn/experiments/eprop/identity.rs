@@ -48,7 +48,7 @@ pub(super) fn run(settings: &Settings) -> Result<Vec<Measurement>> {
                 distance(&network, &ours, &exact)?,
                 1e-5,
             )
-            .against(distance(&network, &whole, &exact)?),
+            .ablated(distance(&network, &whole, &exact)?),
         );
     }
     Ok(measurements)

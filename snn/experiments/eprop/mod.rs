@@ -41,13 +41,11 @@ fn adaptive(neuron: AdaptiveLif, time_constant: f64, strength: f64) -> AdaptiveL
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let mut outcome = Outcome { measurements: identity::run(settings)?, charts: Vec::new() };
+    let mut outcome = Outcome::new(identity::run(settings)?, Vec::new());
     let parts = [pattern::run, evidence::run, reward::run, one_shot::run];
     // The gradient and one task show whether the rule works.
     for part in &parts[..if settings.quick { 1 } else { parts.len() }] {
-        let part = part(settings)?;
-        outcome.measurements.extend(part.measurements);
-        outcome.charts.extend(part.charts);
+        outcome.extend(part(settings)?);
     }
     Ok(outcome)
 }

@@ -146,7 +146,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
             after / power,
             0.25,
         )
-        .against(before / power),
+        .ablated(before / power),
     ];
     let line = |name: &str, values: &Tensor| -> Result<Series> {
         let values = values.get(0)?.flatten_all()?.to_vec1::<f32>()?;
@@ -161,5 +161,5 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome { measurements, charts: vec![chart] })
+    Ok(Outcome::new(measurements, vec![chart]))
 }

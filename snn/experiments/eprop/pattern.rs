@@ -125,10 +125,11 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         let [alone, best] = [0, 1].map(|i: usize| courses[i].1.last());
         if !settings.quick {
             let metric = "error, of the pattern's power, backpropagation as baseline";
-            measurements.push(Measurement::at_most(part, metric, course.last(), times * best).against(best));
+            measurements
+                .push(Measurement::at_most(part, metric, course.last(), times * best).against(best).ablated(alone));
         }
         let metric = "error, of the pattern's power, readout alone as baseline";
-        measurements.push(Measurement::at_most(part, metric, course.last(), alone / 4.0).against(alone));
+        measurements.push(Measurement::at_most(part, metric, course.last(), alone / 4.0).ablated(alone));
         courses.push((name, course));
     }
     let every = (size.steps / 100).max(1);
@@ -159,5 +160,9 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome { measurements, charts: vec![learning, output] })
+    Ok(Outcome::new(measurements, vec![learning, output]).with([
+        ("pattern: neurons", size.neurons as f64),
+        ("pattern: milliseconds", size.time as f64),
+        ("pattern: steps of training", size.steps as f64),
+    ]))
 }

@@ -18,8 +18,8 @@ use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::eprop_rule::{EProp, Feedback};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
-use spiccato_snn::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
-use spiccato_snn::targets::softmax;
+use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::{OutputError, softmax};
 
 const CHANNELS: usize = 10;
 const CUE: usize = 100;
@@ -83,7 +83,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     };
     let metric = "mean reward of the last sixth of the trials";
     let measurements =
-        vec![Measurement::at_least("reward after a delay", metric, tail(&whole), 0.9).against(tail(&blind))];
+        vec![Measurement::at_least("reward after a delay", metric, tail(&whole), 0.9).ablated(tail(&blind))];
     let smooth = |name: &str, rewards: &[f64]| {
         let mean = |(i, w): (usize, &[f64])| (((i + 1) * 5 * batch) as f64, w.iter().sum::<f64>() / w.len() as f64);
         Series::new(name, rewards.chunks(5).enumerate().map(mean).collect())
@@ -96,7 +96,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome { measurements, charts: vec![chart] })
+    Ok(Outcome::new(measurements, vec![chart]))
 }
 
 /// Mean reward of every update. Without `recurrent` only the readout learns.

@@ -30,6 +30,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
+/// Bursts that an order of replay is the mean over, at least.
+const BURSTS: usize = 15;
+
 fn run(settings: &Settings) -> Result<Outcome> {
     let (laps, seconds) = if settings.quick { (20, 0.5) } else { (20, 4.0) };
     let experience = Experience::learn(laps, settings.seed);
@@ -37,7 +40,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let place = experience.mean_inhibition(Cell::is_place);
     let mut measurements = vec![
         Measurement::at_least("learned inhibition", "weight onto cue cells over place cells", cue / place, 5.0)
-            .against(1.0),
+            .ablated(1.0),
     ];
     let replay = |level, ablation| Replay::run(&experience, level, ablation, seconds, settings.seed);
     let mut charts = vec![inhibition(&experience)];
@@ -47,26 +50,31 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let (level, name) = (Level::LeakyIntegrateAndFire, "leaky integrate-and-fire");
     let [intact, uniform] = [Ablation::None, Ablation::UniformInhibition].map(|ablation| replay(level, ablation));
     let (ratio, baseline) = (intact.ratio(&experience), uniform.ratio(&experience));
-    measurements.push(Measurement::at_most(name, "rate of cue cells over place cells", ratio, limit).against(baseline));
-    measurements.push(Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8));
+    measurements.push(Measurement::at_most(name, "rate of cue cells over place cells", ratio, limit).ablated(baseline));
+    measurements.push(Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8).ablated(ratio));
     charts.push(raster(name, &intact, &experience));
 
     if !settings.quick {
         let (level, name) = (Level::AdaptiveExponential, "adaptive exponential");
         let [intact, uniform, shuffled] =
             [Ablation::None, Ablation::UniformInhibition, Ablation::ShuffledExcitation].map(|a| replay(level, a));
-        let order = |replay: &Replay| replay.order(&experience).unwrap_or(0.0);
+        // Nothing is measured where there are too few bursts.
+        let order = |replay: &Replay| replay.order(&experience).filter(|order| order.bursts >= BURSTS);
+        let ordered = |replay: &Replay| order(replay).map_or(f64::NAN, |order| order.fields);
+        let dealt_out = order(&intact).map_or(f64::NAN, |order| order.dealt_out);
         let (ratio, baseline) = (intact.ratio(&experience), uniform.ratio(&experience));
         measurements.extend([
-            Measurement::at_most(name, "rate of cue cells over place cells", ratio, 0.3).against(baseline),
-            Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8),
-            Measurement::at_least(name, "order of replay, |Spearman ρ|", order(&intact), 0.5).against(order(&shuffled)),
-            Measurement::at_most(name, "the same, excitation shuffled", order(&shuffled), 0.2),
+            Measurement::at_most(name, "rate of cue cells over place cells", ratio, 0.3).ablated(baseline),
+            Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8).ablated(ratio),
+            Measurement::at_least(name, "order of replay, |Spearman ρ|", ordered(&intact), 0.5)
+                .ablated(ordered(&shuffled)),
+            Measurement::at_most(name, "the same, place fields dealt out anew", dealt_out, 0.2)
+                .ablated(ordered(&intact)),
         ]);
         charts.push(raster(name, &intact, &experience));
     }
     measurements.extend(binary::measure(settings)?);
-    Ok(Outcome { measurements, charts })
+    Ok(Outcome::new(measurements, charts).with([("laps", laps as f64), ("seconds of replay", seconds)]))
 }
 
 /// Inhibition that each cell has learned to receive.

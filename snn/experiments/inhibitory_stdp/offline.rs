@@ -155,6 +155,16 @@ fn deliver(spikes: &[usize], projection: &Projection, onto: &mut [SynapseState])
     }
 }
 
+/// Order of replay, means of |Spearman ρ| over bursts.
+pub(super) struct Order {
+    /// Bursts in which enough cells fire.
+    pub(super) bursts: usize,
+    /// Of times and place fields.
+    pub(super) fields: f64,
+    /// Of the same times and the same fields, dealt out to other cells.
+    pub(super) dealt_out: f64,
+}
+
 /// Spikes of the pyramidal cells in ms.
 pub(super) struct Replay {
     pub(super) record: SpikeRecord,
@@ -211,11 +221,12 @@ impl Replay {
         mean(true) / mean(false)
     }
 
-    /// Agreement of the order in which place cells fire within bursts of the population with the order of their fields:
-    /// mean |Spearman ρ| over bursts. `None` without bursts.
-    pub(super) fn order(&self, experience: &Experience) -> Option<f64> {
+    /// Agreement of the order in which place cells fire within bursts of the population with the order of their fields.
+    /// `None` without bursts.
+    pub(super) fn order(&self, experience: &Experience) -> Option<Order> {
+        let mut random = Random::new(0, 2);
         let bursts = self.bursts(experience);
-        let correlations: Vec<f64> = bursts
+        let correlations: Vec<(f64, f64)> = bursts
             .iter()
             .filter_map(|burst| {
                 let mut times: Vec<Vec<f64>> = vec![Vec::new(); PYRAMIDAL];
@@ -227,10 +238,15 @@ impl Replay {
                     .filter_map(|(times, cell)| Some((times[times.len() / 2], cell.field?)))
                     .collect();
                 let (times, fields): (Vec<f64>, Vec<f64>) = active.into_iter().unzip();
-                (times.len() >= 15).then(|| rank_correlation(&times, &fields).abs())
+                let mut dealt_out = fields.clone();
+                random.shuffle(&mut dealt_out);
+                let order = |fields: &[f64]| rank_correlation(&times, fields).abs();
+                (times.len() >= 15).then(|| (order(&fields), order(&dealt_out)))
             })
             .collect();
-        (!correlations.is_empty()).then(|| correlations.iter().sum::<f64>() / correlations.len() as f64)
+        let count = correlations.len();
+        let mean = |value: fn(&(f64, f64)) -> f64| correlations.iter().map(value).sum::<f64>() / count as f64;
+        (count > 0).then(|| Order { bursts: count, fields: mean(|c| c.0), dealt_out: mean(|c| c.1) })
     }
 
     /// Spikes of the place cells in stretches where these fire at 1.5 times their mean rate or more, judged in windows of 20 ms.

@@ -14,7 +14,8 @@ use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
-use spiccato_snn::recurrent_network::{Batch, Bptt, OutputError, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::targets::OutputError;
 
 /// Inputs that encode one number, each with a Gaussian around its own place.
 const CHANNELS: usize = 16;
@@ -131,7 +132,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         over_first(&after),
         1.0 / 3.0,
     )
-    .against(over_first(&before));
+    .ablated(over_first(&before));
     let curve = |name: &str, errors: &[f64]| {
         Series::new(name, errors.iter().enumerate().map(|(i, &e)| ((i + 1) as f64, e)).collect())
     };
@@ -151,5 +152,5 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: (SIZE.0, SIZE.1 / 2),
     };
-    Ok(Outcome { measurements: vec![measurement], charts: vec![inner, outer] })
+    Ok(Outcome::new(vec![measurement], vec![inner, outer]))
 }

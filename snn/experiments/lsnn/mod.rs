@@ -52,9 +52,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     // First what says at once that its data are missing.
     let mut outcome = sequential_images::run(settings)?;
     let (recall, learning) = rayon::join(|| store_recall::run(settings), || learning_to_learn::run(settings));
-    for more in [recall?, learning?] {
-        outcome.measurements.extend(more.measurements);
-        outcome.charts.extend(more.charts);
-    }
+    outcome.extend(recall?);
+    outcome.extend(learning?);
     Ok(outcome)
 }

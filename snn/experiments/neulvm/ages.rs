@@ -6,8 +6,8 @@
 //! n̄ = Σ P_k·m_k + Λ·(1 − Σ m_k) with P_k = 1 − exp(−λ_k·dt), λ_k = exp(V_k − ϑ), Λ = Σ P_k (1 − S_k) m_k / Σ (1 − S_k) m_k,
 //! and the share that does is Gaussian about it with the variance (n̄ + 0.1·dt)/N.
 
-use super::population::TIME_STEP;
-
+/// Seconds a bin.
+pub(super) const TIME_STEP: f64 = 0.004;
 /// Ages that are told apart, 400 ms.
 pub(super) const AGES: usize = 100;
 /// Exponent above which the hazard stays: there every neuron fires anyway.

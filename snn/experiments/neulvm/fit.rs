@@ -36,9 +36,15 @@ fn by_free(gradient: &Parameters, slopes: &[f64; PARAMETERS]) -> Vec<f64> {
     fields(gradient).into_iter().zip(slopes).map(|(g, s)| g * s).collect()
 }
 
+/// Free variables of parameters that are spread evenly over the whole range but its outermost hundredths.
+fn free(random: &mut Random) -> Vec<f64> {
+    let place = |_| random.between(0.01, 0.99);
+    (0..PARAMETERS).map(place).map(|place: f64| (place / (1.0 - place)).ln()).collect()
+}
+
 /// Random parameters within the range.
 pub(super) fn random_parameters(random: &mut Random) -> Parameters {
-    decode(&(0..PARAMETERS).map(|_| random.between(-1.0, 1.0)).collect::<Vec<_>>()).0
+    decode(&free(random)).0
 }
 
 /// The best of `starts` fits to known activity.
@@ -50,8 +56,7 @@ pub(super) fn fit(data: &Data<'_>, starts: usize, iterations: usize, random: &mu
     };
     let mut best: Option<lbfgs::Minimum> = None;
     for _ in 0..starts {
-        let start = (0..PARAMETERS).map(|_| random.between(-1.0, 1.0)).collect();
-        let minimum = lbfgs::minimize(objective, start, iterations, 1e-5);
+        let minimum = lbfgs::minimize(objective, free(random), iterations, 1e-5);
         if best.as_ref().is_none_or(|best| minimum.value < best.value) {
             best = Some(minimum);
         }

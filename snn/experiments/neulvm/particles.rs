@@ -8,8 +8,9 @@
 
 use spiccato_neurons::Real;
 
+use super::ages::TIME_STEP;
 use super::likelihood::WARM_UP;
-use super::population::{CONNECTIONS, POPULATIONS, Parameters, SIZES, TIME_STEP, synaptic_decay};
+use super::population::{CONNECTIONS, POPULATIONS, Parameters, SIZES, synaptic_decay};
 use super::spikes::{SEEN, Spikes};
 use spiccato_neurons::Random;
 

@@ -2,14 +2,12 @@
 
 use spiccato_neurons::dynamics::{EscapeNoise, decay};
 
-use super::ages::Cell;
+use super::ages::{Cell, TIME_STEP};
 use spiccato_neurons::Random;
 
 /// Two excitatory populations that compete through an inhibitory one.
 pub(super) const POPULATIONS: usize = 3;
 pub(super) const SIZES: [usize; POPULATIONS] = [400, 400, 200];
-/// Seconds a bin.
-pub(super) const TIME_STEP: f64 = 0.004;
 /// Inverse time constants of the synapses.
 const SYNAPTIC_RATE: [f64; POPULATIONS] = [333.0, 333.0, 167.0];
 /// Signs: row a is what population a does to each population.

@@ -1,7 +1,7 @@
 //! Spikes of the few neurons of each population that are seen.
 
-use super::ages::{AGES, Ages};
-use super::population::{POPULATIONS, TIME_STEP};
+use super::ages::{AGES, Ages, TIME_STEP};
+use super::population::POPULATIONS;
 
 /// Neurons that are seen of each population.
 pub(super) const SEEN: usize = 3;

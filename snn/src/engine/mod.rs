@@ -4,6 +4,7 @@
 //! - [`coding_network`]: spike coding networks, where the neuron farthest above its threshold fires.
 //! - [`projection`]: sparse synapses between two populations.
 //! - [`plasticity`]: the interface of local learning rules, and pair-based spike-timing-dependent plasticity.
+//! - [`reduced_neuron`]: neurons of few compartments with dendritic spikes.
 //! - [`recording`]: spikes and their statistics.
 //! - [`signal`]: smooth random input signals.
 //! - [`lbfgs`], [`matrix`], [`statistics`]: small tools.
@@ -16,6 +17,7 @@ pub mod matrix;
 pub mod plasticity;
 pub mod projection;
 pub mod recording;
+pub mod reduced_neuron;
 pub mod signal;
 pub mod statistics;
 
@@ -24,3 +26,4 @@ pub use matrix::Matrix;
 pub use plasticity::{PairStdp, Plasticity};
 pub use projection::Projection;
 pub use recording::SpikeRecord;
+pub use reduced_neuron::ReducedNeuron;

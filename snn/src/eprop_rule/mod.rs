@@ -19,7 +19,8 @@ use spiccato_neurons::dynamics::Reset;
 
 use self::traces::{Run, Sums, Weights};
 use crate::learning_rule::{Gradients, LearningRule};
-use crate::recurrent_network::{Batch, OutputError, RateRegulariser, RecurrentNetwork};
+use crate::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
+use crate::targets::OutputError;
 
 /// Number of sequences that one thread takes after another; fixed, so that sums don't depend on the number of threads.
 const SHARD: usize = 4;
@@ -36,6 +37,7 @@ pub enum Feedback {
 }
 
 /// The rule.
+#[derive(Debug)]
 pub struct EProp<'a> {
     network: &'a RecurrentNetwork,
     feedback: Feedback,
@@ -168,7 +170,7 @@ impl EProp<'_> {
 mod tests {
     use super::*;
     use crate::recurrent_network::Bptt;
-    use crate::targets::{Classes, Values};
+    use crate::targets::{Classes, OutputError, Values};
     use crate::variables::values;
     use spiccato_neurons::Random;
     use spiccato_neurons::Surrogate;

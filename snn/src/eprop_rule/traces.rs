@@ -5,7 +5,8 @@ use std::ops::Range;
 use spiccato_neurons::dynamics::{AdaptiveLif, AdaptiveLifState, Step};
 use spiccato_neurons::ops::{Events, Matrix, multiply};
 
-use crate::recurrent_network::{OutputError, RecurrentNetwork};
+use crate::recurrent_network::RecurrentNetwork;
+use crate::targets::OutputError;
 
 /// Weights of a network, row after row.
 pub(super) struct Weights {

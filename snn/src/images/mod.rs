@@ -67,6 +67,15 @@ impl Images {
         self
     }
 
+    /// All but the last `count`, and those.
+    pub fn split_off(mut self, count: usize) -> (Self, Self) {
+        let first = self.len().saturating_sub(count);
+        let labels = self.labels.split_off(first);
+        let pixels = self.pixels.split_off(first * self.side * self.side);
+        let side = self.side;
+        (self, Self { side, pixels, labels })
+    }
+
     /// In a blank frame of this width.
     pub fn framed(self, width: usize) -> Self {
         let side = self.side + 2 * width;
@@ -91,6 +100,16 @@ impl Images {
             }
         }
         Self { side, pixels, labels: self.labels }
+    }
+
+    /// Label of an image.
+    pub fn label(&self, index: usize) -> usize {
+        usize::from(self.labels[index])
+    }
+
+    /// All images as intensities from 0 to 1, (images, pixels).
+    pub fn intensities(&self) -> Vec<f32> {
+        self.pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
     }
 
     /// Pixels of an image.

@@ -1,6 +1,6 @@
-//! What stands between encoder and decoder: sparse events, or one of the quantisers that they are compared with.
+//! Bottlenecks between encoder and decoder: sparse events, or one of the quantisers that they are compared with.
 //!
-//! All of them take the encoder's output, the *latents* (batch, frames, `network.neurons`), to what the decoder sees, in
+//! All of them map the encoder's output, the *latents* (batch, frames, `network.neurons`), to the decoder's input, in
 //! the same shape. A run chooses one in its configuration:
 //!
 //! ```toml
@@ -20,13 +20,19 @@ mod scalar;
 
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
+use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
-use spiccato::network::{Initial, NetworkConfig, Parameter, Parameters, events};
+use spiccato::network::{NetworkConfig, events};
 
 pub(crate) use codebook::{Statistics, update};
 
-/// What the names of the codebooks and of their statistics begin with.
-pub(crate) const PREFIX: &str = "bottleneck.";
+/// Prefix of the names of the codebooks and of their statistics.
+const PREFIX: &str = "bottleneck";
+
+/// Whether a value is a codebook or its statistics, which nothing learns by gradients.
+pub(crate) fn owns(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('.'))
+}
 
 /// Largest number of entries in a codebook.
 const MAX_ENTRIES: usize = 1 << 14;
@@ -34,6 +40,7 @@ const MAX_ENTRIES: usize = 1 << 14;
 /// The bottleneck of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum BottleneckConfig {
     /// Sparse binary events under a pressure on their rate: the codec.
     #[default]
@@ -143,40 +150,23 @@ impl BottleneckConfig {
             _ => (0, 0),
         }
     }
-
-    /// The codebooks and their statistics; nothing learns them by gradients.
-    pub(crate) fn parameters(&self, network: &NetworkConfig) -> Vec<Parameter> {
-        let (codebooks, entries) = self.codebooks();
-        let parameter = |name: &str, book: usize, shape: Vec<usize>| Parameter {
-            name: format!("{PREFIX}{name}{book}"),
-            shape,
-            initial: Initial::Constant(0.0),
-        };
-        (0..codebooks)
-            .flat_map(|book| {
-                [
-                    parameter("codebook", book, vec![entries, network.neurons]),
-                    parameter("sum", book, vec![entries, network.neurons]),
-                    parameter("count", book, vec![entries]),
-                ]
-            })
-            .collect()
-    }
 }
 
-/// What a bottleneck makes of latents.
+/// Latents as a bottleneck passes them on.
+#[derive(Debug)]
 pub(crate) struct Coded {
-    /// What the decoder sees (batch, frames, latents); gradients pass to the latents.
+    /// Input of the decoder (batch, frames, latents); gradients pass to the latents.
     pub(crate) code: Tensor,
-    /// What the encoder has to pay for latents far from any entry.
+    /// Penalty on latents far from any entry.
     pub(crate) commitment: Option<Tensor>,
     /// The symbols of each frame, for crops of one quality; empty for events.
     pub(crate) symbols: Vec<u16>,
-    /// What the codebooks learn from, one for each.
+    /// Statistics that the codebooks learn from, one for each.
     pub(crate) statistics: Vec<Statistics>,
 }
 
 /// A bottleneck with its weights.
+#[derive(Debug)]
 pub(crate) struct Bottleneck {
     config: BottleneckConfig,
     network: NetworkConfig,
@@ -184,14 +174,19 @@ pub(crate) struct Bottleneck {
 }
 
 impl Bottleneck {
+    /// The bottleneck on codebooks that `weights` gives under [`PREFIX`]; they and their statistics are zero at first.
     pub(crate) fn new(
         config: BottleneckConfig,
         network: &NetworkConfig,
-        weights: &dyn Parameters,
+        weights: &VarBuilder<'_>,
     ) -> candle_core::Result<Self> {
-        let (count, entries) = config.codebooks();
-        let shape = [entries, network.neurons];
-        let codebooks = (0..count).map(|book| Ok(weights.get(&format!("{PREFIX}codebook{book}"), &shape)?.detach()));
+        let ((count, entries), weights) = (config.codebooks(), weights.pp(PREFIX));
+        let shape = (entries, network.neurons);
+        let codebooks = (0..count).map(|book| {
+            weights.get_with_hints(shape, &format!("sum{book}"), Init::Const(0.0))?;
+            weights.get_with_hints(entries, &format!("count{book}"), Init::Const(0.0))?;
+            Ok(weights.get_with_hints(shape, &format!("codebook{book}"), Init::Const(0.0))?.detach())
+        });
         Ok(Self { config, network: network.clone(), codebooks: codebooks.collect::<candle_core::Result<_>>()? })
     }
 
@@ -264,7 +259,7 @@ fn first_symbols(latents: &Tensor, count: usize, symbol: impl Fn(f32) -> u16) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::variables::Variables;
+    use crate::variables::Initialiser;
     use candle_core::Var;
     use spiccato_neurons::gradcheck::random;
 
@@ -280,9 +275,13 @@ mod tests {
     }
 
     fn bottleneck(config: BottleneckConfig) -> Bottleneck {
-        let mut list = config.parameters(&network());
-        list.iter_mut().for_each(|p| p.initial = Initial::Uniform(1.0));
-        Bottleneck::new(config, &network(), &Variables::initial(list, 5).unwrap()).unwrap()
+        let initialiser = Initialiser::new(5);
+        let (count, entries) = config.codebooks();
+        for book in 0..count {
+            let (name, init) = (format!("codebook{book}"), Init::Uniform { lo: -1.0, up: 1.0 });
+            initialiser.builder().pp(PREFIX).get_with_hints((entries, 6), &name, init).unwrap();
+        }
+        Bottleneck::new(config, &network(), &initialiser.builder()).unwrap()
     }
 
     fn latents(batch: usize) -> Tensor {

@@ -1,5 +1,5 @@
-//! Finite scalar quantisation (Mentzer, Minnen, Agustsson & Tschannen, *Finite Scalar Quantization: VQ-VAE Made Simple*,
-//! 2023, section 3.1): each latent is bounded by tanh and rounded, the gradient passes the rounding as it is.
+//! Finite scalar quantisation (Mentzer, Minnen, Agustsson & Tschannen, *Finite Scalar Quantization: VQ-VAE Made
+//! Simple*, 2023, section 3.1): each latent is bounded by tanh and rounded, the gradient passes the rounding as it is.
 
 use candle_core::{Result, Tensor};
 

@@ -1,51 +1,77 @@
-//! Random changes of a crop's samples: another pitch, a room, noise. Each is drawn only where the configuration asks for
-//! it, so that a change that is switched off doesn't alter the others.
+//! Random changes of a crop's samples: another pitch, a second recording mixed in, a room, noise. Each is drawn only
+//! where the configuration asks for it, so that a change that is switched off doesn't alter the others.
 
-use anyhow::Result;
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use anyhow::{Context, Result};
+use spiccato_neurons::Random;
 
-use super::cache::Clip;
+use super::clip::Clip;
+use super::noise::coloured;
 use super::pitch;
+use super::pool::Pool;
 use super::room::Room;
 use crate::config::Augmentation;
 
-/// `count` samples of `clip` from a random place, changed as asked for.
+/// `count` samples of a random clip from a random place, at the loudness that the codec works at, changed as
+/// configured.
 pub(super) fn samples(
-    clip: &Clip,
+    pools: &[Pool<'_>],
     count: usize,
     augmentation: &Augmentation,
-    rng: &mut ChaCha8Rng,
+    random: &mut Random,
 ) -> Result<Vec<f32>> {
-    let room = chance(rng, augmentation.room_share).then(|| Room::draw(rng, augmentation));
+    let room = chance(random, augmentation.room_share).then(|| Room::draw(random, augmentation));
     // What sounded before the crop still sounds in the room.
     let before = room.as_ref().map_or(0, Room::samples);
-    let cents = augmentation.resample_cents;
-    let ratio = if cents > 0.0 { 2f64.powf(rng.random_range(-cents..=cents) / 1200.0) } else { 1.0 };
-    let reach = |samples: usize| (samples as f64 * ratio).ceil() as usize;
-
-    let start = rng.random_range(0..=clip.samples.saturating_sub(reach(count))) as i64 - reach(before) as i64;
-    let mut samples = if ratio == 1.0 {
-        clip.read(start, before + count)?
-    } else {
-        let source = clip.read(start - pitch::HALF as i64, reach(before + count) + 2 * pitch::HALF)?;
-        pitch::resample(&source, ratio, before + count)
-    };
+    let mut samples = piece(draw(pools, random)?, before, count, augmentation, random)?;
+    if chance(random, augmentation.mixture_share) {
+        let (from, to) = augmentation.mixture_db;
+        let gain = from_db(random.between(from, to));
+        let second = piece(draw(pools, random)?, before, count, augmentation, random)?;
+        samples.iter_mut().zip(second).for_each(|(x, y)| *x += gain * y);
+    }
     if let Some(room) = room {
         room.apply(&mut samples);
         samples.drain(..before);
     }
-    if chance(rng, augmentation.noise_share) {
+    if chance(random, augmentation.noise_share) {
         let (from, to) = augmentation.noise_db;
-        // Uniform noise of that root mean square.
-        let bound = from_db(rng.random_range(from..=to)) * 3f32.sqrt();
-        samples.iter_mut().for_each(|x| *x += rng.random_range(-bound..=bound));
+        let level = from_db(random.between(from, to));
+        let exponent = random.between(0.0, augmentation.noise_colour);
+        samples.iter_mut().zip(coloured(count, exponent, level, random)).for_each(|(x, n)| *x += n);
     }
     Ok(samples)
 }
 
-fn chance(rng: &mut ChaCha8Rng, share: f64) -> bool {
-    share > 0.0 && rng.random::<f64>() < share
+fn draw<'a>(pools: &[Pool<'a>], random: &mut Random) -> Result<&'a Clip> {
+    Pool::draw(pools, random).context("the training data is empty")
+}
+
+/// `count` samples from a random place of a clip and `before` samples ahead of them, at the normal loudness, perhaps at
+/// another pitch.
+fn piece(
+    clip: &Clip,
+    before: usize,
+    count: usize,
+    augmentation: &Augmentation,
+    random: &mut Random,
+) -> Result<Vec<f32>> {
+    let cents = augmentation.resample_cents;
+    let changed = cents > 0.0 && chance(random, augmentation.resample_share);
+    let ratio = if changed { 2f64.powf(random.between(-cents, cents) / 1200.0) } else { 1.0 };
+    let reach = |samples: usize| (samples as f64 * ratio).ceil() as usize;
+    let start = random.below(clip.samples.saturating_sub(reach(count)) + 1) as i64 - reach(before) as i64;
+    let mut samples = if changed {
+        let source = clip.read(start - pitch::HALF as i64, reach(before + count) + 2 * pitch::HALF)?;
+        pitch::resample(&source, ratio, before + count)
+    } else {
+        clip.read(start, before + count)?
+    };
+    samples.iter_mut().for_each(|x| *x *= clip.gain);
+    Ok(samples)
+}
+
+fn chance(random: &mut Random, share: f64) -> bool {
+    share > 0.0 && random.chance(share)
 }
 
 /// Amplitude of a level.
@@ -56,36 +82,25 @@ pub(super) fn from_db(db: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::rand_core::SeedableRng;
     use spiccato::signal::SAMPLE_RATE;
+    use spiccato_datasets::Audio;
 
-    /// A clip of a sine of 1 kHz, full scale.
-    fn sine(folder: &std::path::Path) -> Clip {
-        let path = folder.join("sine.wav");
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: SAMPLE_RATE,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let mut wav = hound::WavWriter::create(&path, spec).unwrap();
-        for n in 0..48_000 {
-            let x = (std::f64::consts::TAU * 1000.0 * f64::from(n) / f64::from(SAMPLE_RATE)).sin();
-            wav.write_sample((x * 32_000.0) as i16).unwrap();
-        }
-        wav.finalize().unwrap();
-        let source = spiccato_datasets::Source { path, split: spiccato_datasets::Split::Train, midi: None };
-        super::super::open_corpus(&[source], &folder.join("cache"), |_, _| ()).unwrap().train.remove(0)
+    /// A clip of a sine, full scale, at a gain of one.
+    fn sine(folder: &std::path::Path, hertz: f64) -> Clip {
+        let path = folder.join(format!("{hertz}.s16"));
+        let sample = |n: i32| (std::f64::consts::TAU * hertz * f64::from(n) / f64::from(SAMPLE_RATE)).sin() * 32_000.0;
+        std::fs::write(&path, (0..48_000).flat_map(|n| (sample(n) as i16).to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+        Clip { audio: Audio::File("sine".into()), path, samples: 48_000, gain: 1.0 }
     }
 
     fn none() -> Augmentation {
-        Augmentation { gain_db: 0.0, equaliser_db: 0.0, noise_share: 0.0, ..Augmentation::default() }
+        let Augmentation { room_seconds, room_db, .. } = Augmentation::default();
+        Augmentation { room_seconds, room_db, ..Augmentation::none() }
     }
 
-    fn draw(clip: &Clip, augmentation: &Augmentation, stream: u64) -> Vec<f32> {
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        rng.set_stream(stream);
-        samples(clip, 12_000, augmentation, &mut rng).unwrap()
+    fn draw(clips: &[Clip], augmentation: &Augmentation, stream: u64) -> Vec<f32> {
+        let pools: Vec<Pool<'_>> = clips.iter().map(|clip| Pool::new(1.0, vec![clip])).collect();
+        samples(&pools, 12_000, augmentation, &mut Random::new(7, stream)).unwrap()
     }
 
     /// Frequency by the zero crossings of the middle of the crop.
@@ -100,39 +115,58 @@ mod tests {
         f64::from(SAMPLE_RATE) * periods / (crossings[crossings.len() - 1] - crossings[0])
     }
 
-    #[test]
-    fn pitch_stays_within_the_range_and_fills_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let clip = sine(folder.path());
-        assert!((hertz(&draw(&clip, &none(), 0)) - 1000.0).abs() < 0.01);
-        let augmentation = Augmentation { resample_cents: 50.0, ..none() };
-        let cents: Vec<f64> =
-            (0..40).map(|i| 1200.0 * (hertz(&draw(&clip, &augmentation, i)) / 1000.0).log2()).collect();
-        let (low, high) = cents.iter().fold((0f64, 0f64), |(l, h), &c| (l.min(c), h.max(c)));
-        assert!(-50.1 < low && low < -35.0 && 35.0 < high && high < 50.1, "{low} to {high} cents");
+    fn power(x: &[f32]) -> f64 {
+        x.iter().map(|x| f64::from(x * x)).sum::<f64>() / x.len() as f64
     }
 
     #[test]
-    fn a_room_adds_the_power_asked_for() {
+    fn pitch_stays_within_the_range_and_fills_it() {
         let folder = tempfile::tempdir().unwrap();
-        let clip = sine(folder.path());
-        let noise = Augmentation { noise_share: 1.0, noise_db: (-20.0, -20.0), ..none() };
-        let power = |x: &[f32]| x.iter().map(|x| f64::from(x * x)).sum::<f64>() / x.len() as f64;
-        let added = power(&draw(&clip, &noise, 1)) - power(&draw(&clip, &none(), 1));
+        let clip = [sine(folder.path(), 1000.0)];
+        assert!((hertz(&draw(&clip, &none(), 0)) - 1000.0).abs() < 0.01);
+        let augmentation = Augmentation { resample_cents: 50.0, resample_share: 0.5, ..none() };
+        let cents: Vec<f64> =
+            (0..60).map(|i| 1200.0 * (hertz(&draw(&clip, &augmentation, i)) / 1000.0).log2()).collect();
+        let (low, high) = cents.iter().fold((0f64, 0f64), |(l, h), &c| (l.min(c), h.max(c)));
+        assert!(-50.1 < low && low < -35.0 && 35.0 < high && high < 50.1, "{low} to {high} cents");
+        let unchanged = cents.iter().filter(|cents| cents.abs() < 0.1).count();
+        assert!((18..43).contains(&unchanged), "{unchanged} of 60");
+    }
+
+    #[test]
+    fn noise_and_rooms_add_the_power_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = [sine(folder.path(), 1000.0)];
+        let dry = power(&draw(&clip, &none(), 1));
+        let noise = Augmentation { noise_share: 1.0, noise_db: (-20.0, -20.0), noise_colour: 0.0, ..none() };
+        let added = power(&draw(&clip, &noise, 1)) - dry;
         assert!((added / 0.01 - 1.0).abs() < 0.3, "{added}"); // the crop is short
         let room = Augmentation { room_share: 1.0, room_db: (-10.0, -10.0), ..none() };
-        // A sine meets the room's response at one frequency only: many rooms have the power on average, give or take the
-        // colour of the response.
-        let dry = power(&draw(&clip, &none(), 1));
+        // A sine meets the room's response at one frequency only: many rooms have the power on average, give or take
+        // the colour of the response.
         let mean = (0..400).map(|i| power(&draw(&clip, &room, i)) / dry - 1.0).sum::<f64>() / 400.0;
-        assert!((0.05..0.2).contains(&mean), "{mean}");
+        assert!((0.05..0.25).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn a_mixture_adds_a_second_recording_at_its_level_and_clips_come_at_their_loudness() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut clips = [sine(folder.path(), 1000.0), sine(folder.path(), 1250.0)];
+        let mixture = Augmentation { mixture_share: 1.0, mixture_db: (-6.0206, -6.0206), ..none() };
+        // Two different sines are orthogonal over the crop: ½·(1 + ¼); the same one twice adds up with a random phase.
+        let full = (32_000.0f64 / 32_768.0).powi(2) / 2.0;
+        let powers: Vec<f64> = (0..60).map(|i| power(&draw(&clips, &mixture, i)) / full).collect();
+        let orthogonal = powers.iter().filter(|&p| (p - 1.25).abs() < 1e-3).count();
+        assert!((15..46).contains(&orthogonal), "{powers:?}");
+        clips.iter_mut().for_each(|clip| clip.gain = 0.1);
+        assert!((power(&draw(&clips, &none(), 1)) / full - 0.01).abs() < 1e-4);
     }
 
     #[test]
     fn the_same_stream_gives_the_same_samples_and_others_differ() {
         let folder = tempfile::tempdir().unwrap();
-        let clip = sine(folder.path());
-        let all = Augmentation { resample_cents: 30.0, room_share: 1.0, noise_share: 1.0, ..none() };
+        let clip = [sine(folder.path(), 1000.0)];
+        let all = Augmentation { room_share: 1.0, noise_share: 1.0, mixture_share: 1.0, ..Augmentation::default() };
         let samples = draw(&clip, &all, 3);
         assert_eq!(samples.len(), 12_000);
         assert_eq!(draw(&clip, &all, 3), samples);

@@ -1,24 +1,21 @@
 //! Random crops of the corpus as features, each determined by the seed, the step and its place in the batch alone: a run
 //! resumes with the same crops, on any number of threads.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use spiccato::signal::{BANDS, FeatureScale, HOP, TARGET_RMS, analyze};
+use spiccato::signal::{BANDS, FeatureScale, HOP, analyze};
+use spiccato_neurons::Random;
 
 use super::augmentation::{from_db, samples};
-use super::cache::Clip;
+use super::clip::Clip;
+use super::pool::Pool;
 use crate::config::Augmentation;
 
 /// Frames at either end of an analysed piece that reach into the zeros around it.
 const MARGIN: usize = 2;
 
-/// Level under which a clip counts as silent, relative to full scale.
-const SILENCE: f32 = 1e-5;
-
 /// Features of some crops and the quality that each is to be coded with.
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// (crops, frames, bands)
     pub features: Tensor,
@@ -26,7 +23,8 @@ pub struct Batch {
     pub qualities: Vec<f32>,
 }
 
-/// Which crops to draw: those at `places` in the batch of `step`.
+/// The crops to draw: those at `places` in the batch of `step`.
+#[derive(Debug, Clone)]
 pub struct Draw {
     /// Seed of the run.
     pub seed: u64,
@@ -40,34 +38,20 @@ pub struct Draw {
     pub frames: usize,
 }
 
-/// Draws crops: a clip in proportion to its length, a place in it, and changes to what is there.
+/// Draws crops: a source by its weight, a clip in proportion to its length, a place in it, and changes to what is there.
 ///
 /// # Errors
-/// If there is no clip or the cache can't be read.
-pub fn crops(clips: &[Clip], draw: &Draw, augmentation: &Augmentation, scale: &FeatureScale) -> Result<Batch> {
-    let total: usize = clips.iter().map(|c| c.samples).sum();
-    ensure!(total > 0, "the training data is empty");
+/// If there is no clip or its decoded form can't be read.
+pub fn crops(pools: &[Pool<'_>], draw: &Draw, augmentation: &Augmentation, scale: &FeatureScale) -> Result<Batch> {
     let mut features = Vec::with_capacity(draw.places.len() * draw.frames * BANDS);
     let mut qualities = Vec::with_capacity(draw.places.len());
     for place in draw.places.clone() {
-        let mut rng = ChaCha8Rng::seed_from_u64(draw.seed);
-        rng.set_stream(draw.step * draw.batch as u64 + place as u64 + 1);
-        qualities.push(rng.random::<f32>());
-        let mut at = rng.random_range(0..total);
-        let mut clip = &clips[0];
-        for candidate in clips {
-            clip = candidate;
-            if at < candidate.samples {
-                break;
-            }
-            at -= candidate.samples;
-        }
-        let piece = samples(clip, samples_of(draw.frames), augmentation, &mut rng)?;
-        let gain_db = rng.random_range(-augmentation.gain_db..=augmentation.gain_db);
-        let gain = TARGET_RMS / clip.rms.max(SILENCE) * from_db(gain_db);
-        let equaliser = random_equaliser(&mut rng, augmentation.equaliser_db);
-        let magnitudes = magnitudes_within(&piece, &equaliser, draw.frames);
-        scale.features(&magnitudes, gain, &mut features);
+        let mut random = Random::new(draw.seed, draw.step * draw.batch as u64 + place as u64 + 1);
+        qualities.push(random.uniform() as f32);
+        let piece = samples(pools, samples_of(draw.frames), augmentation, &mut random)?;
+        let gain = from_db(random.between(-augmentation.gain_db, augmentation.gain_db));
+        let equaliser = random_equaliser(&mut random, augmentation.equaliser_db);
+        scale.features(&magnitudes_within(&piece, &equaliser, draw.frames), gain, &mut features);
     }
     let features = Tensor::from_vec(features, (draw.places.len(), draw.frames, BANDS), &Device::Cpu)?;
     Ok(Batch { features, qualities })
@@ -82,8 +66,7 @@ fn samples_of(frames: usize) -> usize {
 pub(crate) fn features_of(clip: &Clip, start: usize, frames: usize, scale: &FeatureScale) -> Result<Tensor> {
     let piece = clip.read(start as i64, samples_of(frames))?;
     let mut features = Vec::with_capacity(frames * BANDS);
-    let magnitudes = magnitudes_within(&piece, &[1.0; BANDS], frames);
-    scale.features(&magnitudes, TARGET_RMS / clip.rms.max(SILENCE), &mut features);
+    scale.features(&magnitudes_within(&piece, &[1.0; BANDS], frames), clip.gain, &mut features);
     Ok(Tensor::from_vec(features, (1, frames, BANDS), &Device::Cpu)?)
 }
 
@@ -97,16 +80,14 @@ fn magnitudes_within(piece: &[f32], equaliser: &[f32; BANDS], frames: usize) -> 
 }
 
 /// Gain per band: the sum of three cosines over the bands with random phases and normally distributed amplitudes.
-fn random_equaliser(rng: &mut ChaCha8Rng, deviation_db: f64) -> [f32; BANDS] {
+fn random_equaliser(random: &mut Random, deviation_db: f64) -> [f32; BANDS] {
     let mut db = [0.0f64; BANDS];
     for k in 1..=3 {
-        // Box & Muller 1958
-        let normal =
-            (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos();
-        let phase = std::f64::consts::TAU * rng.random::<f64>();
+        let amplitude = deviation_db * random.normal();
+        let phase = random.between(0.0, std::f64::consts::TAU);
         for (band, db) in db.iter_mut().enumerate() {
             let x = band as f64 / (BANDS - 1) as f64;
-            *db += deviation_db * normal * (std::f64::consts::PI * f64::from(k) * x + phase).cos();
+            *db += amplitude * (std::f64::consts::PI * f64::from(k) * x + phase).cos();
         }
     }
     db.map(from_db)

@@ -1,11 +1,21 @@
-//! Training data: the decoded form of a data set on disk, and random crops of it.
+//! Training data: sources of audio with weights, their decoded form on disk, and random crops of them as features.
 
 mod augmentation;
-mod cache;
+mod clip;
+mod corpus;
 mod crops;
+mod decoder;
+mod noise;
 mod pitch;
+mod pool;
+mod resident;
 mod room;
+mod rotation;
+mod table;
 
-pub use cache::{Clip, Corpus, open_corpus};
+pub use clip::Clip;
+pub(crate) use corpus::VALIDATION_CLIPS;
+pub use corpus::{Corpus, CorpusSettings, WeightedSources, open_corpus};
 pub(crate) use crops::features_of;
 pub use crops::{Batch, Draw, crops};
+pub use pool::Pool;

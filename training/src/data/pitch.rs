@@ -40,9 +40,9 @@ fn bessel(x: f64) -> f64 {
     1.0 + terms.sum::<f64>()
 }
 
-/// `count` samples `ratio` samples of `source` apart, from sample [`HALF`] of it on; `source` should reach [`HALF`] samples
-/// beyond the last one, and counts as silent where it doesn't. What lies over the new half of the sampling rate is folded
-/// down: for the few cents of a changed pitch only what is all but out of hearing.
+/// `count` samples `ratio` samples of `source` apart, from sample [`HALF`] of it on; `source` should reach [`HALF`]
+/// samples beyond the last one, and counts as silent where it doesn't. Frequencies above half the new sampling rate are
+/// aliased: for a change of a few cents only a narrow band at the upper limit.
 pub(super) fn resample(source: &[f32], ratio: f64, count: usize) -> Vec<f32> {
     let weights = &*WEIGHTS;
     let sample = |i: usize| {

@@ -1,56 +1,73 @@
-//! Synthetic rooms: a recording is heard with the reverberation of another room mixed in.
+//! Synthetic rooms: the reverberation of a random room is added to a recording.
 //!
-//! Late reverberation is taken for noise under an exponential envelope (Moorer 1979, "About this reverberation business";
-//! Polack 1988), which decays faster at high frequencies, where air and walls absorb more.
+//! Late reverberation is taken for noise under an exponential envelope (Moorer, "About this reverberation business",
+//! 1979; Polack 1988). Its spectrum falls off above 2.5 kHz, by a random amount, as air and walls absorb more there.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
 use spiccato::signal::SAMPLE_RATE;
+use spiccato_neurons::Random;
 
 use crate::config::Augmentation;
 
-/// Frequency in Hz that parts the low from the high of the response (a first-order filter).
-const CROSSOVER: f64 = 2000.0;
+/// Frequency in Hz above which the response falls off.
+const CORNER: f64 = 2500.0;
 
-/// Reverberation time of the high part relative to the low one.
-const HIGH_TIME: f64 = 0.5;
-
-/// Delays of the first reverberation after the direct sound, from and to, in seconds.
-const DELAY: (f64, f64) = (0.003, 0.02);
+/// Largest exponent of the fall-off (1 + (f / corner)²)^−exponent of the amplitude: up to 6 dB an octave.
+const LARGEST_EXPONENT: f64 = 0.5;
 
 /// Plans of all lengths used so far.
 static PLANNER: LazyLock<Mutex<RealFftPlanner<f32>>> = LazyLock::new(|| Mutex::new(RealFftPlanner::new()));
 
+/// Spectrum of `samples` continued with zeros to `length`, an even number.
+fn transform(samples: &[f32], length: usize) -> Vec<Complex<f32>> {
+    let forward = PLANNER.lock().unwrap_or_else(PoisonError::into_inner).plan_fft_forward(length);
+    let (mut padded, mut spectrum) = (forward.make_input_vec(), forward.make_output_vec());
+    padded[..samples.len()].copy_from_slice(samples);
+    // The buffers come from the transform itself: their lengths are right.
+    let done = forward.process(&mut padded, &mut spectrum);
+    debug_assert!(done.is_ok(), "{done:?}");
+    spectrum
+}
+
+/// Signal of an even length with this spectrum, without the factor of one over the length.
+pub(super) fn inverse_transform(mut spectrum: Vec<Complex<f32>>) -> Vec<f32> {
+    let length = 2 * spectrum.len().saturating_sub(1).max(1);
+    spectrum.resize(length / 2 + 1, Complex::new(0.0, 0.0));
+    let inverse = PLANNER.lock().unwrap_or_else(PoisonError::into_inner).plan_fft_inverse(length);
+    // The spectra of real signals are real at both ends; rounding must not make the inverse complain.
+    (spectrum[0].im, spectrum[length / 2].im) = (0.0, 0.0);
+    let mut samples = inverse.make_output_vec();
+    let done = inverse.process(&mut spectrum, &mut samples);
+    debug_assert!(done.is_ok(), "{done:?}");
+    samples
+}
+
 /// The response of a room without the direct sound.
+#[derive(Debug)]
 pub(super) struct Room {
     response: Vec<f32>,
 }
 
 impl Room {
-    /// A room with a reverberation time and an energy relative to the direct sound within the ranges asked for.
-    pub(super) fn draw(rng: &mut ChaCha8Rng, augmentation: &Augmentation) -> Self {
+    /// A room with a reverberation time and an energy relative to the direct sound within the configured ranges.
+    pub(super) fn draw(random: &mut Random, augmentation: &Augmentation) -> Self {
         let (shortest, longest) = augmentation.room_seconds;
         let (faintest, strongest) = augmentation.room_db;
-        let seconds = rng.random_range(shortest..=longest);
-        let energy = 10f64.powf(rng.random_range(faintest..=strongest) / 10.0);
-        let rate = f64::from(SAMPLE_RATE);
-        let delay = (rng.random_range(DELAY.0..=DELAY.1) * rate) as usize;
+        let seconds = random.between(shortest, longest);
+        let energy = 10f64.powf(random.between(faintest, strongest) / 10.0);
+        let exponent = random.between(0.0, LARGEST_EXPONENT);
+        let count = (seconds * f64::from(SAMPLE_RATE)) as usize;
         // 60 dB less after the reverberation time.
-        let decay = |seconds: f64| 10f64.powf(-3.0 / (seconds * rate)) as f32;
-        let (low_decay, high_decay) = (decay(seconds), decay(HIGH_TIME * seconds));
-        let smoothing = 1.0 - (-std::f64::consts::TAU * CROSSOVER / rate).exp() as f32;
-        let mut response = vec![0.0; delay];
-        let (mut low, mut low_level, mut high_level) = (0.0f32, 1.0f32, 1.0f32);
-        response.extend((0..(seconds * rate) as usize).map(|_| {
-            let noise = rng.random_range(-1.0f32..1.0);
-            low += smoothing * (noise - low);
-            low_level *= low_decay;
-            high_level *= high_decay;
-            low * low_level + (noise - low) * high_level
-        }));
+        let decay = 10f64.powf(-3.0 / (seconds * f64::from(SAMPLE_RATE)));
+        let mut level = 1.0;
+        let noise = (0..count).map(|_| {
+            level *= decay;
+            (level * random.normal()) as f32
+        });
+        let mut response = fallen_off(&noise.collect::<Vec<f32>>(), exponent);
         let sum: f64 = response.iter().map(|&h| f64::from(h) * f64::from(h)).sum();
         let scale = (energy / sum.max(f64::MIN_POSITIVE)).sqrt() as f32;
         response.iter_mut().for_each(|h| *h *= scale);
@@ -66,31 +83,26 @@ impl Room {
     /// circular.
     pub(super) fn apply(&self, samples: &mut [f32]) {
         let length = transform_length(samples.len().max(self.response.len()));
-        let (forward, inverse) = {
-            let mut planner = PLANNER.lock().unwrap_or_else(PoisonError::into_inner);
-            (planner.plan_fft_forward(length), planner.plan_fft_inverse(length))
-        };
-        let spectrum = |x: &[f32]| {
-            let (mut padded, mut spectrum) = (forward.make_input_vec(), forward.make_output_vec());
-            padded[..x.len()].copy_from_slice(x);
-            forward.process(&mut padded, &mut spectrum).map(|()| spectrum)
-        };
-        let reverberate = || {
-            let mut product = spectrum(samples)?;
-            for (x, h) in product.iter_mut().zip(spectrum(&self.response)?) {
-                *x *= h / length as f32;
-            }
-            // The spectra of real signals are real at both ends; rounding must not make the inverse complain.
-            let last = product.len() - 1;
-            (product[0].im, product[last].im) = (0.0, 0.0);
-            let mut reverberation = inverse.make_output_vec();
-            inverse.process(&mut product, &mut reverberation).map(|()| reverberation)
-        };
-        // The buffers come from the transforms themselves: their lengths are right.
-        if let Ok(reverberation) = reverberate() {
-            samples.iter_mut().zip(reverberation).for_each(|(x, y)| *x += y);
+        let mut product = transform(samples, length);
+        for (x, h) in product.iter_mut().zip(transform(&self.response, length)) {
+            *x *= h / length as f32;
         }
+        samples.iter_mut().zip(inverse_transform(product)).for_each(|(x, y)| *x += y);
     }
+}
+
+/// A response filtered by (1 + (f / [`CORNER`])²)^−`exponent`.
+fn fallen_off(response: &[f32], exponent: f64) -> Vec<f32> {
+    let length = transform_length(2 * response.len());
+    let mut spectrum = transform(response, length);
+    let step = f64::from(SAMPLE_RATE) / length as f64;
+    for (bin, value) in spectrum.iter_mut().enumerate() {
+        let gain = (1.0 + (bin as f64 * step / CORNER).powi(2)).powf(-exponent) / length as f64;
+        *value *= gain as f32;
+    }
+    let mut filtered = inverse_transform(spectrum);
+    filtered.truncate(response.len());
+    filtered
 }
 
 /// An even length of at least `samples` that is quick to transform: a power of two, or three times one.
@@ -102,12 +114,11 @@ fn transform_length(samples: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::rand_core::SeedableRng;
 
     fn room(seconds: f64, db: f64) -> Room {
         let augmentation =
             Augmentation { room_seconds: (seconds, seconds), room_db: (db, db), ..Augmentation::default() };
-        Room::draw(&mut ChaCha8Rng::seed_from_u64(5), &augmentation)
+        Room::draw(&mut Random::new(5, 0), &augmentation)
     }
 
     #[test]
@@ -118,7 +129,7 @@ mod tests {
             room.response[range].iter().map(|&h| f64::from(h * h)).sum::<f64>()
         };
         assert!((energy(0.0, 0.5) / 0.1 - 1.0).abs() < 1e-3);
-        // Low frequencies remain: 120 dB a second.
+        // 60 dB in half a second.
         let slope = 10.0 * (energy(0.2, 0.3) / energy(0.35, 0.45)).log10() / 0.15;
         assert!((slope - 120.0).abs() < 15.0, "{slope} dB per second");
     }

@@ -1,5 +1,5 @@
-//! The bytes of a WAV file around its samples: RIFF WAVE (Microsoft & IBM 1991, with WAVEFORMATEXTENSIBLE above 16 bits; by
-//! hound), RF64 (EBU Tech 3306) above 4 GiB, and tags as `LIST INFO` and `id3 `.
+//! The bytes of a WAV file around its samples: RIFF WAVE (Microsoft & IBM 1991, with WAVEFORMATEXTENSIBLE above 16
+//! bits; by hound), RF64 (EBU Tech 3306) above 4 GiB, and tags as `LIST INFO` and `id3 `.
 
 use std::io::Cursor;
 

@@ -1,0 +1,422 @@
+//! Training networks that are sparse from the start (Bellec, Kappel, Maass & Legenstein 2018, DEEP R).
+//!
+//! A network learns while its connections come and go, their number fixed: gradient descent on the connections that exist,
+//! a random walk, and a new connection for each that is lost ([`rewiring`](spiccato_snn::rewiring)). Measured on a perceptron of the
+//! paper's size with 1 % of the connections in its first layer, and on gated recurrent units that read images four rows at a
+//! time.
+
+mod wirings;
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use spiccato_neurons::ops::{gru_scan, linear};
+
+use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
+use spiccato_snn::images::{CLASSES, Images, Split};
+use spiccato_snn::learning_rule::Optimize;
+use spiccato_snn::optimizer::{Method, Optimizer};
+use spiccato_snn::rewiring::{DeepRewiring, FixedMask, Formation, Walk};
+use spiccato_snn::variables::Variables;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "deep-rewiring",
+    claim: "a network with a hundredth of the connections, which come and go while it learns, comes close to the dense one",
+    paper: "Bellec, Kappel, Maass & Legenstein, Deep rewiring: training very sparse deep networks, ICLR 2018",
+    run,
+};
+
+/// The l1 norm takes a connection without gradient away within an epoch or two; a new one that finds no gradient, at once.
+const L1: f64 = 0.03;
+/// In the soft form, where new connections are not drawn but come of themselves, it is larger.
+const SOFT_L1: f64 = 0.05;
+const TEMPERATURE: f64 = 1e-5;
+/// Share of the connectivity that the soft form is asked for: what is learned holds more connections than the walk alone.
+const SOFT_SHARE: f64 = 0.37;
+
+/// A network that gives scores for images.
+trait Network {
+    fn variables(&self) -> &Variables;
+    fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor>;
+}
+
+/// Layers of rectified linear units.
+struct Perceptron {
+    variables: Variables,
+    layers: usize,
+}
+
+impl Perceptron {
+    /// `connectivity` only sets the size of the first weights: that of the inputs that a unit has.
+    fn new(sizes: &[usize], connectivity: &[f64], random: &mut Random) -> Result<Self> {
+        let mut variables = Variables::default();
+        for (layer, pair) in sizes.windows(2).enumerate() {
+            let inputs = pair[0] as f64 * connectivity[layer];
+            variables.add_normal(WEIGHTS[layer], pair, (2.0 / inputs).sqrt(), random)?;
+            variables.add(BIASES[layer], &Tensor::zeros((1, pair[1]), candle_core::DType::F32, &Device::Cpu)?)?;
+        }
+        Ok(Self { variables, layers: sizes.len() - 1 })
+    }
+}
+
+const WEIGHTS: [&str; 3] = ["weight 1", "weight 2", "weight 3"];
+const BIASES: [&str; 3] = ["bias 1", "bias 2", "bias 3"];
+
+impl Network for Perceptron {
+    fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
+        let (mut x, _) = images.batch(indices)?;
+        for layer in 0..self.layers {
+            let (weight, bias) = (self.variables.get(WEIGHTS[layer])?, self.variables.get(BIASES[layer])?);
+            x = linear(&x, weight, bias)?;
+            if layer + 1 < self.layers {
+                x = x.relu()?;
+            }
+        }
+        Ok(x)
+    }
+}
+
+/// Rows of an image that the recurrent network reads in a step: it has many inputs to choose from, more than row by row.
+const ROWS: usize = 4;
+
+/// Gated recurrent units that read an image some rows at a time; the last output is classified.
+struct Recurrent {
+    variables: Variables,
+}
+
+impl Recurrent {
+    fn new(side: usize, units: usize, connectivity: f64, random: &mut Random) -> Result<Self> {
+        let mut variables = Variables::default();
+        let size = |inputs: usize| (1.0 / (inputs as f64 * connectivity)).sqrt();
+        variables.add_normal("input", &[ROWS * side, 3 * units], size(ROWS * side), random)?;
+        variables.add_normal("recurrent", &[units, 3 * units], size(units), random)?;
+        variables.add_normal("output", &[units, CLASSES], (1.0 / units as f64).sqrt(), random)?;
+        for (name, width) in [("input bias", 3 * units), ("output bias", CLASSES)] {
+            variables.add(name, &Tensor::zeros((1, width), candle_core::DType::F32, &Device::Cpu)?)?;
+        }
+        Ok(Self { variables })
+    }
+}
+
+impl Network for Recurrent {
+    fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
+        let (x, _) = images.batch(indices)?;
+        let steps = images.side / ROWS;
+        let rows = x.reshape((indices.len(), steps, ROWS * images.side))?;
+        let get = |name| self.variables.get(name);
+        let current = linear(&rows, get("input")?, get("input bias")?)?;
+        let last = gru_scan(&current, get("recurrent")?)?.narrow(1, steps - 1, 1)?.squeeze(1)?;
+        Ok(linear(&last, get("output")?, get("output bias")?)?)
+    }
+}
+
+/// What came of a network's training.
+#[derive(Default)]
+struct Course {
+    /// Test accuracy after each epoch, percent.
+    accuracy: Vec<f64>,
+    /// Largest deviation of the number of connections from the one asked for, after any step.
+    deviation: usize,
+    /// Share of the last connections that weren't there at first.
+    renewed: f64,
+    /// Share of active connections at the end.
+    share: f64,
+}
+
+impl Course {
+    fn last(&self) -> f64 {
+        self.accuracy.last().copied().unwrap_or(f64::NAN)
+    }
+
+    /// Mean accuracy after each epoch.
+    fn mean(courses: &[Course]) -> Self {
+        let epochs = courses.first().map_or(0, |course| course.accuracy.len());
+        let mean = |epoch| courses.iter().map(|course| course.accuracy[epoch]).sum::<f64>() / courses.len() as f64;
+        Self { accuracy: (0..epochs).map(mean).collect(), ..Self::default() }
+    }
+}
+
+/// How the connections are treated.
+#[derive(Clone, Copy)]
+enum Wiring {
+    Dense,
+    FixedMask,
+    Rewired(Formation),
+}
+
+/// An optimiser that keeps count of the connections.
+struct Counted {
+    inner: DeepRewiring<Optimizer>,
+    deviation: usize,
+}
+
+impl Optimize for Counted {
+    fn step(&mut self, variables: &Variables, gradients: &candle_core::backprop::GradStore) -> Result<()> {
+        self.inner.step(variables, gradients)?;
+        for (active, asked) in self.inner.connections() {
+            self.deviation = self.deviation.max(active.abs_diff(asked));
+        }
+        Ok(())
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.inner.set_rate(rate);
+    }
+
+    fn state(&self) -> Result<HashMap<String, Tensor>> {
+        self.inner.state()
+    }
+
+    fn restore(&mut self, variables: &Variables, state: &HashMap<String, Tensor>) -> Result<()> {
+        self.inner.restore(variables, state)
+    }
+}
+
+/// Learning rates at first.
+struct Rates {
+    dense: f64,
+    fixed: f64,
+    rewired: f64,
+    denser: f64,
+    soft: f64,
+}
+
+/// The same problem and schedule for all wirings.
+struct Trial<'a> {
+    split: &'a Split,
+    epochs: usize,
+    batch: usize,
+    rate: f64,
+    connectivity: &'a [(&'static str, f64)],
+    seed: u64,
+}
+
+impl Trial<'_> {
+    fn run(&self, network: &impl Network, wiring: Wiring) -> Result<Course> {
+        let optimizer = Optimizer::new(Method::Adam, self.rate);
+        let mut random = Random::new(self.seed, 10);
+        let variables = network.variables();
+        match wiring {
+            Wiring::Dense => {
+                let (mut course, _) = self.train(network, optimizer)?;
+                // All connections, however few are asked for.
+                course.share = 1.0;
+                for (name, share) in self.connectivity {
+                    let count = variables.get(name)?.elem_count();
+                    course.deviation = course.deviation.max(count - (share * count as f64).round() as usize);
+                }
+                Ok(course)
+            }
+            Wiring::FixedMask => {
+                let masked = FixedMask::new(optimizer, variables, self.connectivity, &mut random)?;
+                self.train(network, masked).map(|trained| trained.0)
+            }
+            Wiring::Rewired(formation) => {
+                let l1 = if formation == Formation::Soft { SOFT_L1 } else { L1 };
+                let walk = Walk { rate: self.rate, l1, temperature: TEMPERATURE };
+                let inner = DeepRewiring::new(optimizer, variables, self.connectivity, walk, formation, random)?;
+                let first = inner.mask();
+                let counted = Counted { inner, deviation: 0 };
+                let (mut course, counted) = self.train(network, counted)?;
+                let last = counted.inner.mask();
+                let active = last.iter().filter(|active| **active).count() as f64;
+                let renewed = first.iter().zip(&last).filter(|(before, now)| **now && !**before).count();
+                course.deviation = counted.deviation;
+                course.renewed = renewed as f64 / active;
+                course.share = active / last.len() as f64;
+                Ok(course)
+            }
+        }
+    }
+
+    /// The learning rate falls to 0 with the steps.
+    fn train<O: Optimize>(&self, network: &impl Network, mut optimizer: O) -> Result<(Course, O)> {
+        let Split { train, test } = self.split;
+        let mut random = Random::new(self.seed, 11);
+        let mut course = Course::default();
+        for epoch in 0..self.epochs {
+            let rate = |seen: f64| self.rate * (1.0 - (epoch as f64 + seen) / self.epochs as f64);
+            train_epoch(train, self.batch, network.variables(), &mut optimizer, &mut random, rate, |indices| {
+                cross_entropy(&network.scores(train, indices)?, &train.labels(indices)?)
+            })?;
+            course.accuracy.push(accuracy(test, |indices| network.scores(test, indices))?);
+        }
+        Ok((course, optimizer))
+    }
+}
+
+/// The same network under all wirings.
+struct Comparison {
+    dense: Course,
+    fixed: Course,
+    rewired: Course,
+    /// DEEP R with half as many connections more.
+    denser: Option<Course>,
+    soft: Option<Course>,
+}
+
+fn run(settings: &Settings) -> Result<Outcome> {
+    let seed = settings.seed;
+    let quick = settings.quick;
+    let split = if quick {
+        // In a wide frame, as those of MNIST are: many inputs of a fixed mask say nothing.
+        let Split { train, test } = Split::drawn(1000, 500, 10, seed);
+        Split { train: train.framed(5), test: test.framed(5) }
+    } else {
+        crate::mnist(settings)?
+    };
+    let inputs = split.train.side * split.train.side;
+
+    let sizes = if quick { [inputs, 60, 30, CLASSES] } else { [inputs, 300, 100, CLASSES] };
+    let shares = if quick { [0.02, 0.15, 0.5] } else { [0.01, 0.03, 0.3] };
+    let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
+    let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
+    let denser_shares = shares.map(|share| 1.5 * share);
+    let denser_connectivity: Vec<_> = WEIGHTS.into_iter().zip(denser_shares).collect();
+    let epochs = if quick { 8 } else { 3 };
+    // Each has the rate that is best for it: few connections have to grow, and come and go faster.
+    let (batch, rates) = if quick {
+        (20, Rates { dense: 2e-2, fixed: 2e-2, rewired: 2e-2, denser: 2e-2, soft: 2e-2 })
+    } else {
+        (64, Rates { dense: 5e-3, fixed: 2e-2, rewired: 6e-2, denser: 4e-2, soft: 4e-2 })
+    };
+    let trial = Trial { split: &split, epochs, batch, rate: rates.rewired, connectivity: &connectivity, seed };
+    let network = |shares: &[f64]| Perceptron::new(&sizes, shares, &mut Random::new(seed, 12));
+    // Masks of the small network differ by several points.
+    let masks = if quick { 4 } else { 1 };
+    let fixed = |mask| {
+        let trial = Trial { seed: seed.wrapping_add(mask), rate: rates.fixed, ..trial };
+        trial.run(&network(&shares)?, Wiring::FixedMask)
+    };
+    let rewired = || trial.run(&network(&shares)?, Wiring::Rewired(Formation::Constant));
+    let denser = || {
+        let trial = Trial { connectivity: &denser_connectivity, rate: rates.denser, ..trial };
+        trial.run(&network(&denser_shares)?, Wiring::Rewired(Formation::Constant)).map(Some)
+    };
+    let soft = || {
+        let trial = Trial { connectivity: &soft_connectivity, rate: rates.soft, ..trial };
+        trial.run(&network(&shares)?, Wiring::Rewired(Formation::Soft)).map(Some)
+    };
+    let (unrewired, rewired) = rayon::join(
+        || {
+            let dense = || Trial { rate: rates.dense, ..trial }.run(&network(&[1.0; 3])?, Wiring::Dense);
+            let (dense, fixed) = rayon::join(dense, || (0..masks).map(fixed).collect::<Result<Vec<_>>>());
+            anyhow::Ok((dense?, fixed?, if quick { None } else { denser()? }))
+        },
+        || {
+            let (rewired, soft) = rayon::join(rewired, || if quick { Ok(None) } else { soft() });
+            anyhow::Ok((rewired?, soft?))
+        },
+    );
+    let ((dense, fixed, denser), (rewired, soft)) = (unrewired?, rewired?);
+    let feedforward = Comparison { dense, fixed: Course::mean(&fixed), rewired, denser, soft };
+
+    let mut measurements = feedforward.measurements("feed-forward", quick);
+    measurements.push(wirings::measure(settings)?);
+    let mut charts = vec![feedforward.chart("Feed-forward network")];
+    if !quick {
+        let some = Split { train: split.train.clone().truncated(20_000), test: split.test.clone() };
+        let share = 0.05;
+        let connectivity = [("input", share), ("recurrent", share)];
+        let trial = Trial { split: &some, epochs: 8, batch: 25, rate: 2e-2, connectivity: &connectivity, seed };
+        let network = |share: f64| Recurrent::new(some.train.side, 64, share, &mut Random::new(seed, 13));
+        let (dense, (fixed, rewired)) = rayon::join(
+            || Trial { rate: 1e-2, ..trial }.run(&network(1.0)?, Wiring::Dense),
+            || {
+                rayon::join(
+                    || trial.run(&network(share)?, Wiring::FixedMask),
+                    || trial.run(&network(share)?, Wiring::Rewired(Formation::Constant)),
+                )
+            },
+        );
+        let recurrent = Comparison { dense: dense?, fixed: fixed?, rewired: rewired?, denser: None, soft: None };
+        measurements.extend(recurrent.measurements("recurrent", quick));
+        charts.push(recurrent.chart("Gated recurrent units"));
+    }
+    Ok(Outcome::new(measurements, charts).with([("epochs", epochs as f64), ("batch", batch as f64)]))
+}
+
+impl Comparison {
+    fn measurements(&self, part: &'static str, quick: bool) -> Vec<Measurement> {
+        let Self { dense, fixed, rewired, denser, soft } = self;
+        let gap = if quick { 15.0 } else { 2.0 };
+        let mut measurements = vec![
+            Measurement::at_most(
+                part,
+                "points of accuracy below the dense network",
+                dense.last() - rewired.last(),
+                gap,
+            )
+            .ablated(dense.last() - fixed.last()),
+            Measurement::at_least(part, "points of accuracy above a fixed mask", rewired.last() - fixed.last(), 1.0)
+                .ablated(0.0),
+            Measurement::at_most(part, "connections too many or too few after any step", rewired.deviation as f64, 0.0)
+                .ablated(dense.deviation as f64),
+            Measurement::at_least(part, "share of connections that are new", rewired.renewed, 0.05)
+                .ablated(fixed.renewed),
+        ];
+        if part == "feed-forward" && !quick {
+            measurements.push(
+                Measurement::at_least(part, "accuracy, %", rewired.last(), 95.5)
+                    .against(dense.last())
+                    .ablated(fixed.last()),
+            );
+        }
+        if let Some(denser) = denser {
+            let metric = "points of accuracy below the dense network, half as many connections more";
+            measurements.push(
+                Measurement::at_most(part, metric, dense.last() - denser.last(), 1.5)
+                    .ablated(dense.last() - rewired.last()),
+            );
+        }
+        if let Some(soft) = soft {
+            let part = "soft-DEEP R";
+            measurements.push(
+                Measurement::at_most(
+                    part,
+                    "points of accuracy below the dense network",
+                    dense.last() - soft.last(),
+                    gap,
+                )
+                .ablated(dense.last() - fixed.last()),
+            );
+            measurements
+                .push(Measurement::at_most(part, "share of connections", soft.share, 0.02).ablated(dense.share));
+        }
+        measurements
+    }
+
+    fn chart(&self, title: &str) -> Chart {
+        let line = |name: String, course: &Course| {
+            Series::new(name, course.accuracy.iter().enumerate().map(|(i, a)| ((i + 1) as f64, *a)).collect())
+        };
+        let share = |course: &Course| format!("DEEP R, {:.1} % of the connections", 100.0 * course.share);
+        let mut series = vec![
+            line("dense".to_owned(), &self.dense),
+            line(share(&self.rewired), &self.rewired),
+            line("as many, fixed".to_owned(), &self.fixed),
+        ];
+        series.extend(self.denser.as_ref().map(|denser| line(share(denser), denser)));
+        series.extend(self.soft.as_ref().map(|soft| line("soft-DEEP R".to_owned(), soft)));
+        Chart {
+            title: title.to_owned(),
+            x: Axis::linear("epoch"),
+            y: Axis::linear("right, %"),
+            series,
+            marks: Vec::new(),
+            size: SIZE,
+        }
+    }
+}
