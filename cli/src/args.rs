@@ -9,11 +9,11 @@ use spiccato::Quality;
 #[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
 pub(crate) struct RateArgs {
-    /// Kilobits per second of the whole file, container included [default: 3]
+    /// Kilobits per second of the whole file [default: 3]
     #[arg(short, long, value_name = "KBPS", value_parser = positive)]
     pub(crate) bitrate: Option<f64>,
-    /// Constant quality from 0 (smallest file) to 100 (largest)
-    #[arg(short, long, value_parser = percentage)]
+    /// Constant quality from 0 (smallest file) to 100
+    #[arg(short, long, value_name = "N", value_parser = percentage)]
     pub(crate) quality: Option<Quality>,
 }
 
@@ -21,51 +21,52 @@ pub(crate) struct RateArgs {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Cost of events")]
 pub(crate) struct ActivityArgs {
-    /// Raise the threshold of a neuron by this with each of its events, falling back within 0.2 s; try 0.02
+    /// Each event raises its neuron's threshold for 0.2 s; try 0.02
     #[arg(long, value_name = "B", value_parser = strength, default_value = "0", hide_default_value = true)]
     pub(crate) adaptation: f32,
-    /// Raise all thresholds by this with each event of any neuron, falling back within 0.2 s; try 0.001
+    /// Each event raises all thresholds for 0.2 s; try 0.001
     #[arg(long, value_name = "G", value_parser = strength, default_value = "0", hide_default_value = true)]
     pub(crate) inhibition: f32,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
-    /// Weights to use instead of the built-in model
+    /// Model to use instead of the built-in one
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Print nothing but errors
     #[arg(long)]
     pub(crate) quiet: bool,
-    /// Threads to use [default: all cores]. The result doesn't depend on it
+    /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
 
-/// Many files in one run.
+/// Where outputs go, and many files in one run.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Many files")]
 pub(crate) struct BatchArgs {
-    /// Output file, or with several inputs a folder, which is made; folders among the inputs are rebuilt in it
-    #[arg(short, long, value_name = "FILE|FOLDER")]
+    /// Output file, or a folder for many outputs
+    #[arg(short, long, alias = "out", value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace output files that exist
+    /// Replace outputs that exist
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Leave out inputs whose output exists already
-    #[arg(long, conflicts_with = "force")]
+    /// Leave out inputs whose output exists
+    #[arg(long, conflicts_with = "force", help_heading = MANY)]
     pub(crate) skip_existing: bool,
-    /// Files to work on at once [default: 1]. Each of them uses all threads as well
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    /// Files to work on at once [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, help_heading = MANY)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: u16,
-    /// Work on every N-th file of the sorted list only, beginning with the I-th, 1 to N: for the jobs of a cluster
-    #[arg(long, value_name = "I/N", value_parser = shard)]
+    /// Take every N-th file only, from the I-th on: for cluster jobs
+    #[arg(long, value_name = "I/N", value_parser = shard, help_heading = MANY)]
     pub(crate) shard: Option<Shard>,
-    /// Give outputs the modification time of their inputs
-    #[arg(long)]
+    /// Give outputs the modification time of inputs
+    #[arg(long, help_heading = MANY)]
     pub(crate) keep_time: bool,
 }
+
+const MANY: &str = "Many files";
 
 /// Which part of a list of files to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,12 +5,11 @@ use clap::{Parser, Subcommand};
 use crate::commands;
 
 /// Audio codec with sparse binary events: music at a few kilobits per second, on a plain CPU.
-///
-/// Exit codes: 0 success, 1 the work failed (the reason is on standard error), 2 wrong usage.
 #[derive(Debug, Parser)]
+#[command(after_help = "Exit codes: 0 success, 1 the work failed (the reason is on standard error), 2 wrong usage.")]
 #[command(name = "spiccato", disable_version_flag = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// Print the versions of the program, of its built-in model, and of the file format
+    /// Print the versions of program, built-in model and file format
     #[arg(short = 'V', long)]
     pub(crate) version: bool,
     #[command(subcommand)]
@@ -27,18 +26,18 @@ pub(crate) enum Command {
     Test(commands::test::TestArgs),
     /// Show what a .spic or model file holds
     Info(commands::info::InfoArgs),
-    /// Show statistics of a .spic file's events
+    /// Show statistics of the events in a .spic file
     Events(commands::events::EventsArgs),
-    /// Compress and decompress files with one model, and measure size and quality
+    /// Measure size and quality of one model on audio files
     #[cfg(feature = "research")]
     Evaluate(commands::evaluate::EvaluateArgs),
-    /// Compare models and other codecs at several bitrates, with a report
+    /// Compare models and other codecs, with a report
     #[cfg(feature = "research")]
     Compare(commands::compare::CompareArgs),
-    /// Show which piano keys the neurons stand for, and how their events are timed to the onsets of notes
+    /// Show which piano keys neurons stand for
     #[cfg(feature = "research")]
     Selectivity(commands::selectivity::SelectivityArgs),
-    /// Encode audio from the sparsest to the densest events, and store them by every method
+    /// Measure how storage depends on the density of events
     #[cfg(feature = "research")]
     Sweep(commands::sweep::SweepArgs),
     /// Run experiments with spiking neural networks
@@ -49,10 +48,10 @@ pub(crate) enum Command {
     #[cfg(feature = "research")]
     #[command(hide = true)]
     Measure(commands::measure::MeasureArgs),
-    /// Train a model on a folder of audio or a data set laid out as MAESTRO
+    /// Train a model on audio files
     #[cfg(feature = "train")]
     Train(commands::train::TrainArgs),
-    /// Code audio with a trained quantiser, to compare events with
+    /// Code audio with a trained quantiser to compare with
     #[cfg(feature = "train")]
     #[command(subcommand)]
     Baseline(commands::baseline::BaselineCommand),
@@ -61,7 +60,7 @@ pub(crate) enum Command {
     Export(commands::export::ExportArgs),
     /// Print completions for a shell
     Completions(commands::completions::CompletionsArgs),
-    /// Print the manual page, or write those of all commands to a folder
+    /// Print or write manual pages
     Man(commands::man::ManArgs),
 }
 

@@ -26,7 +26,9 @@ fn note() -> bool {
 #[cfg(unix)]
 pub(crate) fn clean_up_on_interrupt() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]) else { return };
+    let ignored = ignored_signals();
+    let wanted = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) else { return };
     std::thread::spawn(move || {
         for signal in signals.forever() {
             if !note() {
@@ -35,6 +37,14 @@ pub(crate) fn clean_up_on_interrupt() {
             }
         }
     });
+}
+
+/// Signals that this program was started to ignore, as by `nohup`: a bit each. Only Linux says so without a system call.
+#[cfg(unix)]
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Removes unfinished output files when the program is interrupted, and ends it.

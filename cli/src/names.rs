@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use spiccato::atomic_file::require_other_file;
 
-use crate::args::BatchArgs;
-use crate::output::{is_standard, refuse_terminal};
+use crate::args::{BatchArgs, Shard};
+use crate::output::{is_standard, plain, refuse_terminal};
 use crate::walk::{Found, files, has_extension};
 
 /// One input and its output.
@@ -30,27 +30,46 @@ pub(crate) struct Kinds<'a> {
     pub(crate) any_output: bool,
 }
 
-/// The work of a command: `paths` are its inputs, or an input and its output. Second, whether many files are worked on, which
-/// goes on after an error and ends with a summary.
-pub(crate) fn jobs(paths: &[PathBuf], batch: &BatchArgs, kinds: &Kinds<'_>) -> Result<(Vec<Job>, bool)> {
-    let (inputs, output) = match (paths, &batch.output) {
-        ([input, output], None) if names_output(output, kinds) => (std::slice::from_ref(input), Some(output)),
-        (inputs, output) => (inputs, output.as_ref()),
+/// What a command is to do.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) jobs: Vec<Job>,
+    /// Messages about inputs that can't be worked on at all.
+    pub(crate) problems: Vec<String>,
+    /// Whether work goes on after an error and ends with a summary.
+    pub(crate) many: bool,
+}
+
+/// The work of a command: `paths` are its inputs, or an input and its output.
+pub(crate) fn work(paths: &[PathBuf], batch: &BatchArgs, kinds: &Kinds<'_>) -> Result<Work> {
+    let paths: Vec<PathBuf> = paths.iter().map(|path| plain(path)).collect();
+    let option = batch.output.as_deref().map(plain);
+    let (inputs, output) = match (&paths[..], option) {
+        ([input, output], None) if names_output(output, kinds) => (std::slice::from_ref(input), Some(output.clone())),
+        (inputs, output) => (inputs, output),
     };
-    if let [input] = inputs
-        && !input.is_dir()
-        && !output.is_some_and(|output| is_folder(output))
-    {
-        let output = match output {
-            Some(output) => output.clone(),
-            None if is_standard(input) => bail!("name the output file when reading from standard input"),
-            None => input.with_extension(kinds.outputs[0]),
-        };
-        check_kind(input, &output, kinds)?;
-        refuse_terminal(&output)?;
-        require_other_file(&output, [input.as_path()])?;
-        return Ok((vec![Job { input: input.clone(), output }], false));
+    match inputs {
+        [input] if batch.shard.is_none() && !input.is_dir() && !output.as_deref().is_some_and(is_folder) => {
+            one(input, output, kinds)
+        }
+        inputs => many(inputs, output.as_deref(), batch.shard, kinds),
     }
+}
+
+fn one(input: &Path, output: Option<PathBuf>, kinds: &Kinds<'_>) -> Result<Work> {
+    let output = match output {
+        Some(output) => output,
+        None if is_standard(input) => bail!("name the output file when reading from standard input"),
+        None if is_special(input) => bail!("{}: name the output file when reading from a pipe", input.display()),
+        None => input.with_extension(kinds.outputs[0]),
+    };
+    check_kind(input, &output, kinds)?;
+    refuse_terminal(&output)?;
+    require_other_file(&output, [input])?;
+    Ok(Work { jobs: vec![Job { input: input.to_owned(), output }], problems: Vec::new(), many: false })
+}
+
+fn many(inputs: &[PathBuf], output: Option<&Path>, shard: Option<Shard>, kinds: &Kinds<'_>) -> Result<Work> {
     ensure!(!inputs.iter().any(|input| is_standard(input)), "standard input can't be one of several inputs");
     if let Some(output) = output {
         ensure!(!is_standard(output), "several inputs need a folder for their outputs, not standard output");
@@ -60,33 +79,35 @@ pub(crate) fn jobs(paths: &[PathBuf], batch: &BatchArgs, kinds: &Kinds<'_>) -> R
             output.display()
         );
     }
-    let mut found = files(inputs, kinds.inputs)?;
-    if let Some(shard) = batch.shard {
+    let (mut found, problems) = files(inputs, kinds.inputs);
+    if let Some(shard) = shard {
         found.sort();
         found = found.into_iter().skip(shard.number).step_by(shard.count).collect();
     }
-    let mut jobs = Vec::with_capacity(found.len());
-    for Found { path, relative } in found {
+    let jobs = found.into_iter().map(|Found { path, relative }| {
         let output = match output {
             Some(folder) => folder.join(relative.with_extension(kinds.outputs[0])),
             None => path.with_extension(kinds.outputs[0]),
         };
-        jobs.push(Job { input: path, output });
-    }
+        Job { input: path, output }
+    });
+    let jobs: Vec<Job> = jobs.collect();
     check_distinct(&jobs)?;
     for job in &jobs {
         require_other_file(&job.output, jobs.iter().map(|job| job.input.as_path()))?;
     }
-    Ok((jobs, true))
+    Ok(Work { jobs, problems, many: true })
 }
 
-/// Whether the second of two paths is an output: it ends as one, or is standard output, and is nothing that could be read.
+/// Whether the second of two paths is an output: it ends as one, is standard output, or is nothing that could be read.
 fn names_output(path: &Path, kinds: &Kinds<'_>) -> bool {
-    is_standard(path)
-        || has_extension(path, kinds.outputs)
-        || is_folder(path) && !path.is_dir()
-        || kinds.any_output
-        || !has_extension(path, kinds.inputs) && !path.is_dir()
+    let input = path.is_dir() || path.exists() && has_extension(path, kinds.inputs);
+    is_standard(path) || !input
+}
+
+/// Whether the path is a pipe or a device.
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 /// Whether a path means a folder.
@@ -96,8 +117,9 @@ fn is_folder(path: &Path) -> bool {
 
 /// Refuses an output whose name says another kind of file than what is written.
 fn check_kind(input: &Path, output: &Path, kinds: &Kinds<'_>) -> Result<()> {
-    let special = is_standard(output) || output.metadata().is_ok_and(|metadata| !metadata.is_file());
-    if special || kinds.any_output || has_extension(output, kinds.outputs) {
+    let free = is_standard(output) || is_special(output) || output.is_dir() || output.extension().is_none();
+    let other = has_extension(output, kinds.inputs);
+    if free || kinds.any_output && !other || has_extension(output, kinds.outputs) {
         return Ok(());
     }
     let (usual, command) = (kinds.outputs[0], kinds.command);
@@ -111,11 +133,18 @@ fn check_kind(input: &Path, output: &Path, kinds: &Kinds<'_>) -> Result<()> {
     );
 }
 
-/// Checks that no output would take another one's place.
+/// Checks that no output would take another one's place, in whatever way its folder is named.
 fn check_distinct(jobs: &[Job]) -> Result<()> {
-    let mut taken: BTreeMap<&Path, &Path> = BTreeMap::new();
+    let mut folders: BTreeMap<&Path, PathBuf> = BTreeMap::new();
+    let mut taken: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     for job in jobs {
-        if let Some(other) = taken.insert(&job.output, &job.input) {
+        let folder = job.output.parent().unwrap_or(Path::new(""));
+        let real = folders.entry(folder).or_insert_with(|| match folder.as_os_str().is_empty() {
+            true => Path::new(".").canonicalize().unwrap_or_default(),
+            false => folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
+        });
+        let target = job.output.file_name().map_or_else(|| real.clone(), |name| real.join(name));
+        if let Some(other) = taken.insert(target, &job.input) {
             let (one, two, output) = (other.display(), job.input.display(), job.output.display());
             bail!("{one} and {two} would both become {output}: work on them one by one, with -o");
         }
@@ -149,12 +178,15 @@ mod tests {
             std::fs::write(path(name), b"").unwrap();
         }
         let outputs = |paths: &[PathBuf], output: Option<&Path>| {
-            let (jobs, many) = jobs(paths, &batch(output), &KINDS).unwrap();
-            (jobs.into_iter().map(|job| job.output).collect::<Vec<_>>(), many)
+            let work = work(paths, &batch(output), &KINDS).unwrap();
+            (work.jobs.into_iter().map(|job| job.output).collect::<Vec<_>>(), work.many)
         };
         assert_eq!(outputs(&[path("a.wav")], None), (vec![path("a.spic")], false));
         assert_eq!(outputs(&[path("a.wav"), path("c.spic")], None), (vec![path("c.spic")], false));
-        assert_eq!(outputs(&[path("a.wav"), "-".into()], None), (vec!["-".into()], false));
+        for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
+            assert_eq!(outputs(&[path("a.wav"), name.into()], None), (vec!["-".into()], false));
+        }
+        assert_eq!(outputs(&[path("a.wav"), path("plain")], None), (vec![path("plain")], false));
         assert_eq!(outputs(&[path("a.wav"), path("b.wav")], None), (vec![path("a.spic"), path("b.spic")], true));
         let out = path("out");
         let both = (vec![out.join("a.spic"), out.join("b.spic")], true);
@@ -172,14 +204,45 @@ mod tests {
             std::fs::write(path(name), name).unwrap();
         }
         let refusal =
-            |paths: &[PathBuf], output: Option<&Path>| jobs(paths, &batch(output), &KINDS).unwrap_err().to_string();
+            |paths: &[PathBuf], output: Option<&Path>| work(paths, &batch(output), &KINDS).unwrap_err().to_string();
         let message = refusal(&[path("a.wav"), path("new.mp3")], None);
         assert!(message.contains("new.spic") && message.contains("compress"), "{message}");
+        assert!(refusal(&[path("a.wav"), path("new.wav")], None).contains("new.spic"));
         assert!(refusal(&[path("a.wav")], Some(&path("b.wav"))).contains("b.spic"));
         assert!(refusal(&[path("a.wav"), path("a.flac")], None).contains("both become"));
         assert!(refusal(&[path("x.spic"), path("x.spic")], None).contains("overwrite the input"));
         assert!(refusal(&[path("x.spic")], None).contains("overwrite the input"));
-        assert!(refusal(&["-".into()], None).contains("name the output"));
+        assert!(refusal(&["/dev/stdin".into()], None).contains("name the output"));
         assert!(refusal(&[path("a.wav"), "-".into(), path("a.flac")], None).contains("standard input"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_folder_by_two_names_is_one_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("one")).unwrap();
+        std::os::unix::fs::symlink(path("one"), path("two")).unwrap();
+        let inputs = [path("one/a.wav"), path("two/a.flac")];
+        inputs.iter().for_each(|input| std::fs::write(input, b"").unwrap());
+        assert!(work(&inputs, &batch(None), &KINDS).unwrap_err().to_string().contains("both become"));
+    }
+
+    #[test]
+    fn shards_share_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs: Vec<PathBuf> = (0..10).rev().map(|n| folder.path().join(format!("{n}.wav"))).collect();
+        inputs.iter().for_each(|input| std::fs::write(input, b"").unwrap());
+        let of = |number| {
+            let batch = BatchArgs { shard: Some(Shard { number, count: 3 }), ..batch(None) };
+            work(&inputs, &batch, &KINDS).unwrap().jobs.into_iter().map(|job| job.input).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1).iter().map(|path| path.file_name().unwrap()).collect::<Vec<_>>(), ["1.wav", "4.wav", "7.wav"]);
+        let mut all = [of(0), of(1), of(2)].concat();
+        all.sort();
+        assert!(all.iter().rev().eq(&inputs));
+        // One file is a list of one.
+        let last = BatchArgs { shard: Some(Shard { number: 2, count: 3 }), ..batch(None) };
+        assert!(work(&inputs[..1], &last, &KINDS).unwrap().jobs.is_empty());
     }
 }

@@ -24,44 +24,44 @@ const NONE: &str = "none";
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// Audio files, folders of them, and data sets laid out as MAESTRO, of which the test split is taken
+    /// Audio files, folders of them, data sets laid out as MAESTRO (their test split)
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// This folder gets report.html, results.json, results.csv and plots, in place of older ones
+    /// Folder for the report, in place of an older one
     #[arg(short, long, value_name = "FOLDER", required = true)]
     out: PathBuf,
-    /// Models: files, "default" for the built-in one, or "none"
+    /// Model files, "default" for the built-in one, or "none"
     #[arg(long, value_name = "FILES", value_delimiter = ',', default_value = "default")]
     models: Vec<PathBuf>,
-    /// Bitrates to ask the models for, in kbit/s
+    /// Bitrates of the models
     #[arg(long, value_name = "KBPS", value_delimiter = ',', value_parser = positive)]
     #[arg(default_value = "1,1.5,2,3,4,6,8")]
     rates: Vec<f64>,
     /// Other codecs, or "none" [default: opus,mp3,aac,vorbis,codec2 and those of --codecs]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     peers: Option<Vec<String>>,
-    /// Bitrates to ask the other codecs for [default: those of --rates, and 12,16,24,32]
+    /// Bitrates of other codecs [default: --rates and 12,16,24,32]
     #[arg(long, value_name = "KBPS", value_delimiter = ',', value_parser = positive)]
     peer_rates: Option<Vec<f64>>,
-    /// File with more codecs, a line each: NAME = { encode = "COMMAND", decode = "COMMAND" }
+    /// File with more codecs (docs/usage.md shows one)
     #[arg(long, value_name = "FILE.toml")]
     codecs: Option<PathBuf>,
-    /// Take only this many seconds, from the middle of each file
+    /// Take so much from the middle of each file only
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     excerpt: Option<f64>,
-    /// Encode and decode this often to measure speed; the fastest counts
+    /// Runs of each, of which the fastest counts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), default_value = "3")]
     repeats: u32,
-    /// End an encoder or decoder that takes longer than this
+    /// End what takes longer than this
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "600")]
     time_limit: f64,
-    /// Folder for finished work, with which an interrupted comparison goes on [default: .spiccato-cache in --out]
+    /// Finished work, to go on from [default: .spiccato-cache in --out]
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
-    /// Files and codecs to work on at once [default: all cores]; each runs on one thread
+    /// Files and codecs to work on at once [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }

@@ -1,9 +1,10 @@
 //! `spiccato compress`
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use spiccato::atomic_file::{AtomicFile, Existing, require_other_file};
 use spiccato::audio_file::{self, AudioInput, EXTENSIONS, SampleFormat, Surround};
@@ -11,49 +12,56 @@ use spiccato::{AudioFault, Encoded, Encoder, Error, Model};
 
 use super::decompress::{Target, decode_file};
 use crate::args::{ActivityArgs, BatchArgs, CommonArgs, RateArgs};
-use crate::names::{Job, Kinds, jobs};
-use crate::output::{is_standard, shown};
+use crate::names::{Job, Kinds, work};
+use crate::output::{is_standard, named, shown};
 use crate::progress::Bar;
 use crate::{batch, model};
 
 /// A bitrate that is missed by more than this share is worth a word.
 const NOTABLE_MISS: f64 = 0.1;
 
+/// Shown below the options.
+const EXAMPLES: &str = "Examples:
+  spiccato compress song.flac                  song.spic at 3 kbit/s
+  spiccato compress song.flac low.spic -b 1.5
+  spiccato compress music/ more.mp3 -o coded/  whole folders";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct CompressArgs {
-    /// Audio files of any common format, folders of them, or - for standard input; with one input the output may follow it
+    /// Audio files, folders of them, or - for standard input; a single input may be followed by its output
     #[arg(required = true, value_name = "INPUT")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     rate: RateArgs,
-    /// Decode the result again and write it to this WAV file
-    #[arg(long, value_name = "DECODED.wav")]
+    /// Decode the result to this WAV or FLAC file
+    #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
-    /// Mix more than two channels down to stereo instead of refusing them
+    /// Mix more than two channels to stereo
     #[arg(long)]
     downmix: bool,
-    /// Code what can be read of damaged inputs, with silence in the gaps, instead of refusing them
+    /// Code what can be read of damaged inputs
     #[arg(long)]
     lenient: bool,
     #[command(flatten)]
-    common: CommonArgs,
-    #[command(flatten)]
     batch: BatchArgs,
+    #[command(flatten)]
+    common: CommonArgs,
     #[command(flatten)]
     activity: ActivityArgs,
 }
 
 pub(crate) fn run(args: &CompressArgs) -> Result<()> {
     let kinds = Kinds { command: "compress", inputs: &EXTENSIONS, outputs: &["spic"], any_output: false };
-    let (jobs, many) = jobs(&args.paths, &args.batch, &kinds)?;
+    let work = work(&args.paths, &args.batch, &kinds)?;
     if let Some(preview) = &args.preview {
-        ensure!(!many, "--preview works on one input at a time");
-        check_preview(preview, &jobs[0], args.batch.existing())?;
+        let [job] = &work.jobs[..] else { bail!("--preview works on one input at a time") };
+        check_preview(preview, job, args.batch.existing())?;
     }
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
     let encoder = model::encoder(&model, &args.rate, &args.activity)?;
-    batch::run(jobs, many, &args.batch, args.common.quiet, |job, bar| compress_one(args, job, &model, &encoder, bar))
+    batch::run(work, &args.batch, args.common.quiet, |job, bar| compress_one(args, job, &model, &encoder, bar))
 }
 
 /// Refuses now what would fail after all has been compressed.
@@ -71,14 +79,20 @@ fn compress_one(args: &CompressArgs, job: &Job, model: &Model, encoder: &Encoder
     let start = Instant::now();
     let input = AudioInput::open(&job.input)?.lenient(args.lenient);
     let surround = if args.downmix { Surround::Downmix } else { Surround::Refuse };
-    let mut reader = input.reader(surround).map_err(with_option)?;
+    let mut reader = input.reader(surround).map_err(|error| with_option(input.name(), error))?;
     let mut file = AtomicFile::create(&job.output, args.batch.existing())?;
-    let encoded = audio_file::encode(encoder, &mut reader, &mut file, &mut |stage, share| bar.show(stage, share));
-    let encoded = encoded.map_err(with_option).with_context(|| input.name().display().to_string())?;
+    let mut output = Output { file: &mut file, failed: false };
+    let encoded = audio_file::encode(encoder, &mut reader, &mut output, &mut |stage, share| bar.show(stage, share));
+    let encoded = match encoded {
+        Err(Error::Stream(cause)) if output.failed => return Err(Error::io(&job.output)(cause).into()),
+        encoded => encoded.map_err(|error| with_option(input.name(), error))?,
+    };
     file.commit()?;
-    bar.finish();
     for remark in reader.remarks() {
-        bar.note(&format!("{}: {remark}", input.name().display()));
+        // Where sound is missing is said in any case.
+        if remark.frames.is_some() || !args.common.quiet {
+            bar.note(&format!("{}: {remark}", input.name().display()));
+        }
     }
     if !args.common.quiet {
         let speed = encoded.header.seconds() / start.elapsed().as_secs_f64();
@@ -88,13 +102,28 @@ fn compress_one(args: &CompressArgs, job: &Job, model: &Model, encoder: &Encoder
     if let Some(preview) = &args.preview {
         let target = Target::of_name(preview, SampleFormat::Int16)?;
         decode_file(&job.output, preview, args.batch.existing(), &target.decoder(model), &target, bar)?;
-        bar.finish();
     }
     Ok(())
 }
 
-/// Adds to an error which option would help.
-fn with_option(error: Error) -> anyhow::Error {
+/// The output, which knows whether it is what failed: the encoder's error doesn't say.
+struct Output<'a> {
+    file: &'a mut AtomicFile,
+    failed: bool,
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).inspect_err(|_| self.failed = true)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().inspect_err(|_| self.failed = true)
+    }
+}
+
+/// Adds to an error the input's name and the option that would help.
+fn with_option(name: &Path, error: Error) -> anyhow::Error {
     let hint = match &error {
         Error::Audio { fault: AudioFault::Damaged | AudioFault::Truncated, .. } => {
             Some("--lenient codes what can be read")
@@ -106,7 +135,7 @@ fn with_option(error: Error) -> anyhow::Error {
     };
     match hint {
         Some(hint) => anyhow::anyhow!("{error} ({hint})"),
-        None => error.into(),
+        None => named(name.display())(error),
     }
 }
 

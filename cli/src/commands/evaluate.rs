@@ -1,10 +1,11 @@
 //! `spiccato evaluate`: one model at one bitrate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use spiccato::Decoder;
+use spiccato::atomic_file::require_other_file;
 use spiccato::audio_file::Surround;
 use spiccato_evaluation::{Assessment, assess};
 
@@ -20,10 +21,10 @@ pub(crate) struct EvaluateArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     rate: RateArgs,
-    /// Folder to keep the .spic and decoded .wav files in, in place of older ones
+    /// Keep .spic and decoded .wav files here, in place of older ones
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
-    /// Mix more than two channels down to stereo instead of refusing them
+    /// Mix more than two channels to stereo
     #[arg(long)]
     downmix: bool,
     /// Print JSON
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         Some(folder) => {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
             Assessment::check_distinct(&args.files)?;
+            keep_inputs(folder, &args.files)?;
             folder.as_path()
         }
         None => scratch.path(),
@@ -65,6 +67,18 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         print_line(serde_json::to_string_pretty(&results)?)?;
     } else if results.len() > 1 {
         print_means(&results)?;
+    }
+    Ok(())
+}
+
+/// Refuses to keep what would take the place of an input.
+fn keep_inputs(folder: &Path, inputs: &[PathBuf]) -> Result<()> {
+    for input in inputs {
+        for extension in [".spic", ".decoded.wav"] {
+            let mut name = input.file_stem().unwrap_or(input.as_os_str()).to_owned();
+            name.push(extension);
+            require_other_file(&folder.join(name), inputs.iter().map(PathBuf::as_path))?;
+        }
     }
     Ok(())
 }

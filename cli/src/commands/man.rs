@@ -9,8 +9,8 @@ use crate::output::print_line;
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Write a page for each command to this folder
-    #[arg(short, long, value_name = "FOLDER")]
+    /// Write a page for each command to this folder, in place of older ones
+    #[arg(short, long, alias = "out", value_name = "FOLDER")]
     output: Option<PathBuf>,
 }
 

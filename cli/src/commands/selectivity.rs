@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use spiccato::Quality;
 use spiccato_evaluation::selectivity::{Facts, Performance, Regime, performances_of, study};
@@ -17,19 +17,19 @@ pub(crate) struct SelectivityArgs {
     /// Recordings of a piano
     #[arg(required_unless_present = "data", conflicts_with_all = ["data", "limit"])]
     files: Vec<PathBuf>,
-    /// The performance in MIDI of each recording, in the same order [default: beside it, with .midi or .mid]
+    /// MIDI of each recording, in their order [default: beside it]
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     midi: Vec<PathBuf>,
-    /// Instead of files, the validation split of a data set laid out as MAESTRO
+    /// Validation split of a data set laid out as MAESTRO, not files
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Recordings of the data set to use at most
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Constant qualities from 0 to 100 to compare: events are sparse at low ones and dense at high ones
+    /// Constant qualities to compare, 0 (sparse events) to 100 (dense)
     #[arg(short, long, value_parser = percentage, value_delimiter = ',', default_value = "10,90")]
     quality: Vec<Quality>,
-    /// Folder for tables (CSV) and pictures (SVG)
+    /// Folder for tables and pictures, in place of older ones
     #[arg(short, long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Print JSON
@@ -68,7 +68,9 @@ fn performances(args: &SelectivityArgs) -> Result<Vec<Performance>> {
             performances
         }
         None if args.midi.is_empty() => {
-            args.files.iter().map(|audio| Performance::beside(audio.clone())).collect::<Result<Vec<_>>>()?
+            let beside = |audio: &PathBuf| Performance::beside(audio.clone());
+            let performances = args.files.iter().map(beside).collect::<Result<Vec<_>>>();
+            performances.map_err(|error| anyhow!("{error} (name it with --midi)"))?
         }
         None => {
             let (files, midi) = (args.files.len(), args.midi.len());

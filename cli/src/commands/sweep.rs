@@ -18,7 +18,7 @@ pub(crate) struct SweepArgs {
     /// Audio files
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the table to NAME.csv and the chart to NAME.svg, in place of older ones
+    /// Write NAME.csv and NAME.svg, in place of older ones
     #[arg(short, long, value_name = "NAME", default_value = "density")]
     out: PathBuf,
     #[command(flatten)]

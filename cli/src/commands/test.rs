@@ -20,7 +20,7 @@ pub(crate) struct TestArgs {
     /// .spic files, or folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Decode each file to sound as well, with the model that it was made with
+    /// Decode each file to sound as well
     #[arg(long)]
     decode: bool,
     #[command(flatten)]
@@ -30,8 +30,10 @@ pub(crate) struct TestArgs {
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
-    let files = walk::files(&args.files, &["spic"])?;
-    let (mut failed, bar) = (0, Bar::new(args.common.quiet));
+    let (files, problems) = walk::files(&args.files, &["spic"]);
+    problems.iter().for_each(|problem| eprintln!("spiccato: {problem}"));
+    let (mut failed, bar) = (problems.len(), Bar::new(args.common.quiet));
+    let total = files.len() + failed;
     for file in &files {
         let faults = faults(&file.path, &model, args.decode, &bar);
         bar.finish();
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         failed += usize::from(!faults.is_empty());
     }
     if failed > 0 {
-        bail!("{failed} of {} files failed", files.len());
+        bail!("{failed} of {total} failed");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `spiccato evaluate --out`: codecs of others stood in for by shell commands.
+//! `spiccato compare`: codecs of others stood in for by shell commands.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ impl Report {
     fn make(folder: &Folder, line: &str, paths: &[&Path]) -> Self {
         let codecs = folder.write("codecs.toml", CODECS.as_bytes());
         let out = folder.file("report");
-        let mut command = spiccato(&format!("evaluate --repeats 1 {line} --codecs"));
+        let mut command = spiccato(&format!("compare --repeats 1 {line} --codecs"));
         command.arg(codecs).arg("--out").arg(&out).args(paths).env("STRETCHED", folder.file("stretched.wav"));
         let output = succeed(&mut command);
         let mut reader = csv::Reader::from_path(out.join("results.csv")).unwrap();
@@ -228,10 +228,11 @@ fn without_a_file_or_a_codec_there_is_no_report() {
 fn options_that_do_not_go_together_are_refused() {
     let folder = Folder::new();
     let (report, good) = (folder.file("report"), tones(&folder, "good.wav", 0.5));
-    for line in ["--rates 1,2", "--peers opus", "--models default", "--excerpt 3"] {
+    for line in ["--rates 1,2", "--peers opus", "--models default", "--excerpt 3", "--out report"] {
         fail(spiccato(&format!("evaluate {line}")).arg(&good), 2);
     }
     for line in ["--bitrate 3", "--json", "--rates 0", "--rates 1,x", "--repeats 0"] {
-        fail(spiccato(&format!("evaluate {line} --out")).args([&report, &good]), 2);
+        fail(spiccato(&format!("compare {line} --out")).args([&report, &good]), 2);
     }
+    fail(spiccato("compare").arg(&good), 2); // where to?
 }

@@ -12,11 +12,11 @@ fn the_same_bytes_on_any_number_of_threads_and_through_pipes() {
     succeed(spiccato("decompress --threads 1").args([&spic, &wav]));
     assert_eq!(Wav::read(&wav).shape(), (MUSIC_RATE, 1, MUSIC_SAMPLES));
     let decoded = fs::read(&wav).unwrap();
-    succeed(spiccato("decompress --threads 2").args([&spic, &wav]));
+    succeed(spiccato("decompress --force --threads 2").args([&spic, &wav]));
     assert!(fs::read(&wav).unwrap() == decoded);
     assert!(succeed(spiccato("decompress - -").write_stdin(&music().spic[..])).stdout == decoded);
     assert!(succeed(spiccato("decompress").arg(&spic).arg("-")).stdout == decoded);
-    succeed(spiccato("decompress --lenient -").arg(&wav).write_stdin(&music().spic[..]));
+    succeed(spiccato("decompress --force --lenient -").arg(&wav).write_stdin(&music().spic[..]));
     assert!(fs::read(&wav).unwrap() == decoded);
     let message = fail(spiccato("decompress -").write_stdin(&music().spic[..]), 1);
     assert!(message.contains("output"), "{message}");
@@ -27,16 +27,23 @@ fn the_sound_is_as_loud_as_the_original_and_the_same_in_every_sample_format() {
     let folder = Folder::new();
     let (spic, wav) = (folder.write("in.spic", &music().spic), folder.file("out.wav"));
     let decoded = |bits: &str| {
-        succeed(spiccato("decompress --bits").arg(bits).args([&spic, &wav]));
+        succeed(spiccato("decompress --force --bits").arg(bits).args([&spic, &wav]));
         Wav::read(&wav)
     };
     let exact = decoded("32f");
     assert_eq!((exact.spec.bits_per_sample, exact.spec.sample_format), (32, hound::SampleFormat::Float));
+    // Peaks are limited in integers only; all else differs by rounding.
+    let below_limit = |n: usize| {
+        let around = n.saturating_sub(2000)..(n + 2000).min(exact.samples.len());
+        exact.samples[around].iter().all(|sample| sample.abs() < 0.5)
+    };
+    let places: Vec<usize> = (0..exact.samples.len()).step_by(7).filter(|&n| below_limit(n)).collect();
+    assert!(places.len() > 1000, "{} places", places.len());
     for (name, bits) in [("16", 16), ("24", 24)] {
         let rounded = decoded(name);
         assert_eq!((rounded.spec.bits_per_sample, rounded.shape()), (bits, exact.shape()));
         let half_step = 0.5 / (1u32 << (bits - 1)) as f32 + 1e-7;
-        assert!(rounded.samples.iter().zip(&exact.samples).all(|(a, b)| (a - b).abs() <= half_step));
+        assert!(places.iter().all(|&n| (rounded.samples[n] - exact.samples[n]).abs() <= half_step), "{bits} bits");
     }
     let power = |samples: &[f32]| samples.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
     let original = Wav::read(&folder.write("in.wav", &music().wav));
@@ -73,8 +80,8 @@ fn files_know_their_model() {
     let decoded = fs::read(&wav).unwrap();
 
     // The weights are the same after all.
-    succeed(spiccato("compress").args([&input, &spic]));
-    succeed(spiccato("decompress").args([&spic, &wav]));
+    succeed(spiccato("compress --force").args([&input, &spic]));
+    succeed(spiccato("decompress --force").args([&spic, &wav]));
     assert!(fs::read(&wav).unwrap() == decoded);
 }
 

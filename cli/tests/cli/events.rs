@@ -66,7 +66,7 @@ fn files_of_other_models_have_no_range_coder() {
     assert_eq!(facts["methods"].as_array().unwrap().len(), 16);
     let message = fail(spiccato("events").arg(testdata("golden/range-coder.spic")), 1);
     assert!(message.contains("model"), "{message}");
-    fail(spiccato("events a.spic").arg("b.spic"), 1);
+    fail(spiccato("events a.spic").arg("b.spic"), 2);
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn a_sweep_covers_the_densities() {
     let folder = Folder::new();
     let wav = folder.file("tones.wav");
     write_tones(&wav, 8_000, 1.0);
-    let printed = succeed(spiccato("events --sweep").args([&folder.file("density"), &wav])).stdout;
-    assert!(String::from_utf8(printed).unwrap().contains("csr below, dense above"));
+    let printed = succeed(spiccato("sweep --out").args([&folder.file("density"), &wav])).stdout;
+    assert!(String::from_utf8(printed).unwrap().contains("csr is smaller than dense below a density of"));
     let svg = fs::read_to_string(folder.file("density.svg")).unwrap();
     assert!(svg.contains("range-coder") && svg.contains("bits per second"));
     let table = fs::read_to_string(folder.file("density.csv")).unwrap();

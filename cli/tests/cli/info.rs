@@ -40,7 +40,7 @@ fn tags_go_from_the_recording_to_the_file() {
     let folder = Folder::new();
     let spic = folder.file("out.spic");
     for name in ["stereo.flac", "stereo.ogg", "stereo-alac.m4a"] {
-        succeed(spiccato("compress").args([&format(name), &spic]));
+        succeed(spiccato("compress --force").args([&format(name), &spic]));
         let facts = json(spiccato("info --json").arg(&spic));
         assert_eq!(facts["channels"], 2);
         assert_eq!(facts["tags"]["title"], "Tone burst", "{name}");

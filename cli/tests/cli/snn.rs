@@ -1,4 +1,4 @@
-//! `spiccato family`
+//! `spiccato snn`
 
 use predicates::prelude::*;
 use serde_json::Value;

@@ -63,9 +63,9 @@ fn a_run_leaves_a_model_that_works() {
     let folder = Folder::new();
     let (data, run) = (recordings(&folder), folder.file("run"));
     let output = succeed(&mut train(4, &data, &run));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("step 4/4") && said.contains("finished"), "{said}");
-    assert!(output.stderr.is_empty());
+    assert!(output.stdout.is_empty());
 
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
     assert!(config.contains("steps = 4") && config.contains("width = 8"), "{config}");
@@ -119,10 +119,10 @@ fn an_interrupted_run_resumes_to_the_same_model_on_any_number_of_threads() {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_spiccato"))
         .args(arguments(STEPS, &data, &parts))
         .args(["--threads", "2"])
-        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().starts_with("step ")));
     interrupt(&mut child);
     let rest: Vec<String> = lines.map(Result::unwrap).collect();

@@ -30,6 +30,11 @@ pub(crate) fn fail(command: &mut Command, code: i32) -> String {
     message
 }
 
+/// What a command that must succeed says on standard error.
+pub(crate) fn said(command: &mut Command) -> String {
+    String::from_utf8(succeed(command).stderr).unwrap()
+}
+
 /// What a command prints as JSON.
 pub(crate) fn json(command: &mut Command) -> Value {
     serde_json::from_slice(&succeed(command).stdout).unwrap()
@@ -70,10 +75,21 @@ impl Folder {
         path
     }
 
-    /// All files directly in it.
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// All files in it and in folders below.
     pub(crate) fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let paths = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-        paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+        let entries = walkdir::WalkDir::new(&self.0).into_iter().map(|entry| entry.unwrap().into_path());
+        entries.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
+
+    /// The names of all files in it and in folders below, hidden ones too.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let relative = |path: PathBuf| path.strip_prefix(&self.0).unwrap().to_str().unwrap().replace('\\', "/");
+        self.contents().into_keys().map(relative).collect()
     }
 
     /// Runs a command that must fail with exit code 1 and leave the folder as it was.
