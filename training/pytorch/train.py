@@ -8,6 +8,7 @@ Writes RUN/model.safetensors now and then, and at the end.
 """
 
 import argparse
+import math
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 
 from twin import model_file
 from twin.crops import Corpus, Crops
-from twin.features import BANDS, HOP, SAMPLE_RATE, FeatureScale
+from twin.features import FRAME_RATE, FeatureScale
 from twin.loss import Objective
 from twin.network import SIZES, Network, quality_features
 from twin.prior import Prior
@@ -112,9 +113,9 @@ class Run:
             with torch.no_grad():
                 events = (self.network.encode(features, knots) > 0).float()
             nats = self.prior.information(events, knots).sum(2).mean(1)
-            kbps = nats.detach() / 0.693147 * SAMPLE_RATE / HOP / 1000
+            kbps = nats.detach() / math.log(2) * FRAME_RATE / 1000
             # Relative to the bits of each quality, so that every rate counts the same.
-            return (nats / (nats.detach() + 1)).mean() + nats.mean() / 200, 0.0, kbps, quality
+            return (nats / (nats.detach() + 1)).mean() + nats.mean() / 200, 0.0, kbps
         fresh = not options.initial
         ramp = between(done, PRESSURE_RAMP) if fresh else 1.0
         share = between(done, INFORMATION_RAMP) if fresh else 1.0
@@ -122,7 +123,7 @@ class Run:
             loss, distortion, kbps = self.objective(features, quality, ramp, share)
         if share > 0:
             self.objective.follow(quality, kbps)
-        return loss, distortion, kbps, quality
+        return loss, distortion, kbps
 
     def train(self):
         step, told, saved = 0, 0.0, time.monotonic()
@@ -130,7 +131,7 @@ class Run:
             rate = self.options.rate * min(1.0, (step + 1) / WARM_UP, (1 - done) / COOL_DOWN)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            loss, distortion, kbps, _ = self.loss(done)
+            loss, distortion, kbps = self.loss(done)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -148,8 +149,8 @@ class Run:
                 saved = now
                 self.save()
         self.save()
-        hours = step * self.options.batch * self.options.frames * HOP / SAMPLE_RATE / 3600
-        print(f"{step} steps, {hours:.1f} h of audio, {BANDS} bands: {self.options.out / 'model.safetensors'}")
+        hours = step * self.options.batch * self.options.frames / FRAME_RATE / 3600
+        print(f"{step} steps, {hours:.1f} h of audio: {self.options.out / 'model.safetensors'}")
 
 
 if __name__ == "__main__":

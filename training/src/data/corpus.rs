@@ -169,16 +169,19 @@ fn used_files(mixture: &[WeightedSources]) -> Vec<Used<'_>> {
         .collect()
 }
 
-/// Takes the shortest training clip for validation.
+/// Takes the shortest training clip for validation, from a source that has others; if none has, the shortest clip serves
+/// both.
 fn hold_out(training: &mut [Vec<Clip>], validation: &mut Vec<Clip>, notes: &mut Vec<String>) {
-    let all = training.iter().enumerate().flat_map(|(part, clips)| (0..clips.len()).map(move |i| (part, i)));
-    let Some((part, shortest)) = all.min_by_key(|&(part, i)| training[part][i].samples) else { return };
-    if training.iter().map(Vec::len).sum::<usize>() == 1 {
-        validation.push(training[part][shortest].clone());
-        notes.push("there is only one file: validation shows how well it is learned by heart".to_owned());
-    } else {
+    let all: Vec<(usize, usize)> =
+        training.iter().enumerate().flat_map(|(part, clips)| (0..clips.len()).map(move |i| (part, i))).collect();
+    let length = |&(part, i): &(usize, usize)| training[part][i].samples;
+    let spare = all.iter().copied().filter(|&(part, _)| training[part].len() > 1).min_by_key(length);
+    if let Some((part, shortest)) = spare {
         validation.push(training[part].remove(shortest));
         notes.push("no file is for validation: the shortest one is held out of training for it".to_owned());
+    } else if let Some((part, shortest)) = all.into_iter().min_by_key(length) {
+        validation.push(training[part][shortest].clone());
+        notes.push("there is only one file: validation shows how well it is learned by heart".to_owned());
     }
 }
 
@@ -189,12 +192,14 @@ fn check_enough(
     mixture: &[WeightedSources],
 ) -> Result<()> {
     let why = rejected.first().map(|(_, why)| format!("; the first failed with: {why}")).unwrap_or_default();
-    for (clips, weighted) in training.iter().zip(mixture) {
+    for (number, (clips, weighted)) in training.iter().zip(mixture).enumerate() {
+        let which =
+            if mixture.len() > 1 { format!(" in source {} of {}", number + 1, mixture.len()) } else { String::new() };
         let count = |split| weighted.sources.iter().filter(|source| source.split == split).count();
         ensure!(
             !clips.is_empty(),
-            "no file for training: of {}, {} are for testing, {} for validation ({} usable in all), and {} could not be \
-             decoded{why}",
+            "no file for training{which}: of {}, {} are for testing, {} for validation ({} usable in all), and {} could \
+             not be decoded{why}",
             weighted.sources.len(),
             count(Split::Test),
             count(Split::Validation),
@@ -334,6 +339,15 @@ mod tests {
         let corpus = open_all(&sources[..1], &folder.path().join("cache")).unwrap();
         assert_eq!(lengths(&corpus), (vec![300], vec![300]));
         assert_eq!(corpus.notes.len(), 1);
+        // A source with one clip keeps it, even if that is the shortest.
+        let weighted = |sources: &[Source]| WeightedSources { weight: 1.0, sources: sources.to_vec() };
+        let mixture = [weighted(&sources[1..2]), weighted(&[sources[0].clone(), sources[2].clone()])];
+        let settings = CorpusSettings::new(folder.path().join("cache"));
+        let corpus = open_corpus(&mixture, &settings, |_, _| ()).unwrap();
+        assert_eq!(lengths(&corpus), (vec![100, 300], vec![200]));
+        let empty = [weighted(&sources), weighted(&[])];
+        let message = open_corpus(&empty, &settings, |_, _| ()).unwrap_err().to_string();
+        assert!(message.contains("source 2 of 2"), "{message}");
     }
 
     #[test]
