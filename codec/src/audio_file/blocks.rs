@@ -22,12 +22,6 @@ impl AudioReader {
     }
 }
 
-impl std::fmt::Debug for AudioReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AudioReader").field("spec", self.spec()).field("frames", &self.frames()).finish_non_exhaustive()
-    }
-}
-
 impl Iterator for Blocks<'_> {
     type Item = Result<Vec<f32>>;
 
