@@ -55,7 +55,7 @@ pub(crate) enum Command {
     #[cfg(feature = "train")]
     #[command(subcommand)]
     Baseline(commands::baseline::BaselineCommand),
-    /// Write a model in a form for other programs: NumPy arrays, or an ONNX graph
+    /// Write a model in a form for other programs
     #[cfg(feature = "train")]
     Export(commands::export::ExportArgs),
     /// Print completions for a shell

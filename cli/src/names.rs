@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use spiccato::atomic_file::require_other_file;
+use spiccato::atomic_file::{require_other_file, require_other_files};
 
 use crate::args::{BatchArgs, Shard};
 use crate::output::{is_standard, plain, refuse_terminal};
@@ -93,9 +93,7 @@ fn many(inputs: &[PathBuf], output: Option<&Path>, shard: Option<Shard>, kinds: 
     });
     let jobs: Vec<Job> = jobs.collect();
     check_distinct(&jobs)?;
-    for job in &jobs {
-        require_other_file(&job.output, jobs.iter().map(|job| job.input.as_path()))?;
-    }
+    require_other_files(jobs.iter().map(|job| job.output.as_path()), jobs.iter().map(|job| job.input.as_path()))?;
     Ok(Work { jobs, problems, many: true })
 }
 

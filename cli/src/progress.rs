@@ -94,6 +94,12 @@ impl Bar {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
+    /// Does what prints while the bar is off the terminal.
+    #[cfg(feature = "research")]
+    pub(crate) fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
+    }
+
     /// Takes the bar off the terminal.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();

@@ -4,7 +4,7 @@
 //! before that, it vanishes and whatever had the name before is untouched. A program that is interrupted calls
 //! [`remove_temporary_files`]. Files that exist are replaced only by [`Existing::Replace`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -129,7 +129,8 @@ impl AtomicFile {
         if old.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Ok(Sink::InPlace(BufWriter::new(File::create(target)?)));
         }
-        if old.is_some() && existing == Existing::Refuse {
+        // A link to nothing is a name that is taken as well.
+        if existing == Existing::Refuse && (old.is_some() || fs::symlink_metadata(target).is_ok()) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         if old.as_ref().is_some_and(|metadata| metadata.permissions().readonly()) {
@@ -196,9 +197,26 @@ fn named(target: &Path, error: io::Error) -> Error {
 /// # Errors
 /// [`Error::OutputIsInput`] with the name of the input.
 pub fn require_other_file<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    let Some(identity) = identity(output) else { return Ok(()) };
-    let same = inputs.into_iter().find(|input| self::identity(input).as_ref() == Some(&identity));
-    same.map_or(Ok(()), |input| Err(Error::OutputIsInput { output: output.to_owned(), input: input.to_owned() }))
+    require_other_files([output], inputs)
+}
+
+/// As [`require_other_file`] for any of `outputs`, in time that grows with the number of paths, not of pairs.
+///
+/// # Errors
+/// [`Error::OutputIsInput`] with the first such output.
+pub fn require_other_files<'a, 'b>(
+    outputs: impl IntoIterator<Item = &'a Path>,
+    inputs: impl IntoIterator<Item = &'b Path>,
+) -> Result<()> {
+    let existing: Vec<_> = outputs.into_iter().filter_map(|output| Some((output, identity(output)?))).collect();
+    if existing.is_empty() {
+        return Ok(());
+    }
+    let inputs: BTreeMap<_, _> = inputs.into_iter().filter_map(|input| Some((identity(input)?, input))).collect();
+    let same = existing.iter().find_map(|(output, identity)| Some((output, inputs.get(identity)?)));
+    same.map_or(Ok(()), |(&output, &input)| {
+        Err(Error::OutputIsInput { output: output.to_owned(), input: input.to_owned() })
+    })
 }
 
 /// What tells a file from all others: device and inode. None if there is no such file.
@@ -335,6 +353,13 @@ mod tests {
         assert!(matches!(file.commit().unwrap_err(), Error::Exists { .. }));
         assert_eq!(fs::read(&late).unwrap(), b"precious");
         assert_eq!(names(folder.path()), ["late.bin", "out.bin"]);
+        // Nor a link to nothing, which is found before any work is done.
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link.bin");
+            std::os::unix::fs::symlink("nothing", &link).unwrap();
+            assert!(matches!(AtomicFile::create(&link, Existing::Refuse), Err(Error::Exists { .. })));
+        }
     }
 
     #[test]

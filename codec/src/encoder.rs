@@ -207,17 +207,20 @@ impl<'a> SearchedSize<'a> {
     }
 
     fn bytes(&mut self, step: u32, chunks: &[u32]) -> Result<f64> {
-        (self.tell)(self.trials as f64 / TRIALS as f64)?;
+        let (trial, all) = (self.trials as f64, chunks.len().max(1) as f64);
+        (self.tell)(trial / TRIALS as f64)?;
         self.trials += 1;
         let Setting { quality, excitation } = Setting::of_step(step);
         let firing = Firing { excitation, cost: self.cost };
         let header = Header { quality, ..self.header.clone() };
         let methods = self.file.model().complete(Methods::small(), quality);
-        let (mut bytes, mut frames) = (0.0, 0);
+        let (mut bytes, mut frames, mut done) = (0.0, 0, 0.0);
+        let tell = &mut self.tell;
         self.file.encode(&header, firing, chunks, |chunk, events, side| {
             bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
             frames += header.frames_of_chunk(chunk);
-            Ok(())
+            done += 1.0;
+            tell((trial + done / all) / TRIALS as f64)
         })?;
         Ok(self.fixed + bytes * f64::from(header.frames()) / f64::from(frames.max(1)))
     }

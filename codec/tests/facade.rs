@@ -131,6 +131,23 @@ fn progress_cancels() {
 }
 
 #[test]
+fn progress_moves_while_a_trial_of_the_rate_search_runs() {
+    let format = Format { rate: 8_000, channels: 1 };
+    let mut shares = Vec::new();
+    let mut progress = |stage, share| {
+        if stage == Stage::RateSearch {
+            shares.push(share);
+        }
+        ControlFlow::Continue(())
+    };
+    Encoder::new(&MODEL).encode_to(music(format, 35.0), format, &mut Vec::new(), &mut progress).unwrap();
+    assert!(shares.is_sorted(), "{shares:?}");
+    // Four chunks a trial, or the second and the last of them.
+    let starts = shares.windows(2).filter(|pair| pair[0] == pair[1]).count() + 1;
+    assert!(shares.len() >= 3 * starts, "{starts} trials: {shares:?}");
+}
+
+#[test]
 fn the_output_may_have_another_rate_and_other_channels() {
     let samples = music(STEREO, 2.0);
     let file = Encoder::new(&MODEL).encode(&samples, STEREO).unwrap();

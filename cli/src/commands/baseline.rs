@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
-use spiccato::atomic_file::{AtomicFile, Existing};
+use spiccato::atomic_file::{AtomicFile, Existing, require_other_file};
 use spiccato::audio_file::{AudioInput, AudioWriter, FileKind, OutputSpec, SampleFormat, Surround};
 use spiccato::signal::{Resampler, SAMPLE_RATE};
 use spiccato_training::baseline::Baseline;
@@ -16,7 +16,7 @@ use crate::output::print_line;
 /// What to do with a baseline: a run of `spiccato train` with another bottleneck than events.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BaselineCommand {
-    /// Code an audio file of up to ten minutes, its channels mixed to one
+    /// Code an audio file of up to ten minutes, mixed to mono
     Compress {
         /// Folder of the run
         run: PathBuf,
@@ -24,11 +24,14 @@ pub(crate) enum BaselineCommand {
         input: PathBuf,
         /// Coded file
         output: PathBuf,
-        /// Kilobits per second of the symbols before entropy coding; the nearest step of the run is taken
+        /// Kilobits per second before entropy coding; the nearest that the run has
         #[arg(short, long, value_name = "KBPS", value_parser = positive, default_value = "3")]
         bitrate: f64,
+        /// Replace an output that exists
+        #[arg(short, long)]
+        force: bool,
     },
-    /// Decode to a WAV file of one channel at 24 kHz
+    /// Decode to a mono WAV file at 24 kHz
     Decompress {
         /// Folder of the run
         run: PathBuf,
@@ -36,8 +39,11 @@ pub(crate) enum BaselineCommand {
         input: PathBuf,
         /// WAV file
         output: PathBuf,
+        /// Replace an output that exists
+        #[arg(short, long)]
+        force: bool,
     },
-    /// Print the bitrates that a run was trained for, in kbit/s
+    /// Print the bitrates that a run was trained for
     Bitrates {
         /// Folder of the run
         run: PathBuf,
@@ -46,8 +52,10 @@ pub(crate) enum BaselineCommand {
 
 pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
     match command {
-        BaselineCommand::Compress { run, input, output, bitrate } => compress(run, input, output, *bitrate),
-        BaselineCommand::Decompress { run, input, output } => decompress(run, input, output),
+        BaselineCommand::Compress { run, input, output, bitrate, force } => {
+            compress(run, input, (output, existing(*force)), *bitrate)
+        }
+        BaselineCommand::Decompress { run, input, output, force } => decompress(run, input, (output, existing(*force))),
         BaselineCommand::Bitrates { run } => {
             for kbps in Baseline::load(run)?.bitrates() {
                 print_line(format_args!("{kbps:.3}"))?;
@@ -57,19 +65,25 @@ pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
     }
 }
 
-fn compress(run: &Path, input: &Path, output: &Path, bitrate: f64) -> Result<()> {
+fn existing(force: bool) -> Existing {
+    if force { Existing::Replace } else { Existing::Refuse }
+}
+
+fn compress(run: &Path, input: &Path, (output, existing): (&Path, Existing), bitrate: f64) -> Result<()> {
+    require_other_file(output, [input])?;
     let baseline = Baseline::load(run)?;
     let samples = read_mono(input)?;
     let name = || input.display().to_string();
     ensure!(!samples.is_empty(), "{}: the file holds no samples", input.display());
     let file = baseline.encode(&samples, bitrate).with_context(name)?;
-    let mut out = AtomicFile::create(output, Existing::Replace)?;
+    let mut out = AtomicFile::create(output, existing)?;
     out.write_all(&file).with_context(|| output.display().to_string())?;
     out.commit()?;
     Ok(())
 }
 
-fn decompress(run: &Path, input: &Path, output: &Path) -> Result<()> {
+fn decompress(run: &Path, input: &Path, (output, existing): (&Path, Existing)) -> Result<()> {
+    require_other_file(output, [input])?;
     let baseline = Baseline::load(run)?;
     let name = || input.display().to_string();
     let samples = baseline.decode(&std::fs::read(input).with_context(name)?).with_context(name)?;
@@ -80,7 +94,7 @@ fn decompress(run: &Path, input: &Path, output: &Path) -> Result<()> {
         format: SampleFormat::Float32,
         frames: samples.len() as u64,
     };
-    let mut wav = AudioWriter::create(output, Existing::Replace, spec, [])?;
+    let mut wav = AudioWriter::create(output, existing, spec, [])?;
     wav.write(&samples)?;
     wav.finish()?;
     Ok(())

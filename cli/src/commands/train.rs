@@ -16,37 +16,38 @@ use crate::{interrupt, model};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Folder of a data set: audio files, tar archives of them, or a layout as MAESTRO's [default: the sources of the configuration]
+    /// Folder of audio files, tar archives of them, or a data set laid out as MAESTRO
+    /// [default: the sources of the configuration]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Folder of the run: configuration, log, checkpoints, model
+    /// Folder of the run, for log, checkpoints and model
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
-    /// Configuration in TOML; what it leaves out has its default
+    /// Configuration in TOML (docs/training.toml has all defaults)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Set one value of the configuration, such as steps=20000 or augmentation.gain_db=6
+    /// Set one value of the configuration, such as steps=20000
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Model or checkpoint with the same network, whose weights are to begin with [default: random weights]
+    /// Begin with the weights of this model or checkpoint
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     initial: Option<PathBuf>,
     /// Go on with the run in the output folder
     #[arg(long)]
     resume: bool,
-    /// Where to compute: cpu, or cuda:0 and so on in a build with the feature cuda
+    /// Where to compute: cpu, or cuda:0 in a build with the feature cuda
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Folder for the decoded audio [default: .spiccato-cache inside the run's folder]
+    /// Folder for decoded audio [default: .spiccato-cache in --out]
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
-    /// Keep at most this many gigabytes of decoded audio there, in turns [default: all]
+    /// Keep at most so much decoded audio, in turns [default: all]
     #[arg(long, value_name = "GB", value_parser = positive)]
     cache_gb: Option<f64>,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
-    /// Threads to use [default: all cores]. The result doesn't depend on it
+    /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }

@@ -1,6 +1,5 @@
 //! `spiccato snn`
 
-use predicates::prelude::*;
 use serde_json::Value;
 
 use crate::util::{Folder, fail, json, spiccato, succeed};
@@ -8,29 +7,74 @@ use crate::util::{Folder, fail, json, spiccato, succeed};
 #[test]
 fn every_experiment_of_the_list_has_a_claim_and_a_row_in_the_documentation() {
     let output = succeed(&mut spiccato("snn list"));
-    let rows = include_str!("../../../docs/family.md");
+    let docs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).unwrap();
+    let pages = docs.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "md"));
+    let rows: String = pages.map(|path| std::fs::read_to_string(path).unwrap()).collect();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.lines().count() > 1);
     for line in text.lines() {
         let name = line.split(':').next().unwrap();
-        assert!(rows.contains(&format!("spiccato snn run {name}")), "{name}");
+        assert!(rows.contains(&format!(" run {name}`")), "{name}");
     }
 }
 
 #[test]
-fn a_run_prints_figures_with_bounds_and_draws_its_picture() {
+fn figures_have_bounds_and_all_that_is_needed_to_read_them() {
     let folder = Folder::new();
-    let plot = folder.file("picture.svg");
-    let mut command = spiccato("snn run coding-energy --quick --seed 2 --json --plot");
-    let figures = json(command.arg(&plot));
-    for figure in figures.as_array().unwrap() {
-        assert_eq!(figure["model"], "coding-energy");
-        assert_eq!(figure["seed"], 2);
-        assert_eq!(figure["passed"], Value::Bool(true));
+    let out = folder.file("new/results");
+    let mut command = spiccato("snn run coding-energy dendrites --quick --seeds 2,5-6 --json --out");
+    let figures = json(command.arg(&out));
+    let figures = figures.as_array().unwrap();
+    for figure in figures {
+        assert_eq!((&figure["passed"], &figure["quick"]), (&Value::Bool(true), &Value::Bool(true)));
         assert!(figure["value"].is_number() && figure["bound"].is_number() && figure["seconds"].is_number());
-        assert!(figure["experiment"].is_string() && figure["metric"].is_string());
+        assert!(["at most", "at least"].contains(&figure["direction"].as_str().unwrap()), "{figure}");
+        assert!(figure["part"].is_string() && figure["metric"].is_string() && figure["parameters"].is_object());
+        let commit = option_env!("SPICCATO_COMMIT");
+        assert_eq!(figure["commit"].as_str(), commit);
+        if cfg!(target_os = "linux") {
+            let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+            assert!(figure["machine"].as_str().is_none_or(|machine| cpu.contains(machine)), "{figure}");
+        }
     }
-    assert!(predicate::str::starts_with("<svg").eval(&std::fs::read_to_string(&plot).unwrap()));
+    let of = |name: &str, seed: u64| figures.iter().filter(|f| f["experiment"] == name && f["seed"] == seed).count();
+    for name in ["coding-energy", "dendrites"] {
+        assert!(of(name, 2) > 0 && [5, 6].iter().all(|&seed| of(name, seed) == of(name, 2)));
+        for seed in [2, 5, 6] {
+            let picture = std::fs::read_to_string(out.join(format!("{name}-seed{seed}.svg"))).unwrap();
+            assert!(picture.starts_with("<svg"));
+        }
+    }
+    // The files hold the same.
+    let stored: Value = serde_json::from_slice(&std::fs::read(out.join("results.json")).unwrap()).unwrap();
+    assert_eq!(stored.as_array().unwrap(), figures);
+    let mut table = csv::Reader::from_path(out.join("results.csv")).unwrap();
+    let column = table.headers().unwrap().iter().position(|name| name == "value").unwrap();
+    let values: Vec<f64> = table.records().map(|row| row.unwrap()[column].parse().unwrap()).collect();
+    assert_eq!(values, figures.iter().map(|figure| figure["value"].as_f64().unwrap()).collect::<Vec<_>>());
+}
+
+#[test]
+fn several_seeds_are_a_line_for_each_figure() {
+    let text = String::from_utf8(succeed(&mut spiccato("snn run dendrites --quick --seeds 1-3")).stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("dendrites: 3 seeds, "), "{text}");
+    assert!(lines.len() > 2 && lines[2..].iter().all(|line| line.trim_start().starts_with("3/3 ")), "{text}");
+    for line in ["snn run", "snn run dendrites --all", "snn run dendrites --seeds 3-1", "snn run dendrites --seeds x"] {
+        fail(&mut spiccato(line), 2);
+    }
+}
+
+#[test]
+fn what_can_not_run_is_told_and_the_rest_is_run() {
+    let output = spiccato("snn run cross-entropy-loss dendrites --quick=false").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "a flag has no value");
+    let output = spiccato("snn run initialisation dendrites --quick --seeds 1 --quiet").output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    let output = spiccato("snn run cross-entropy-loss coding-energy").output().unwrap();
+    let (shown, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(said.contains("cross-entropy-loss, seed 1: ") && said.ends_with("1 of 2 runs failed\n"), "{said}");
+    assert!(output.status.code() == Some(1) && shown.starts_with("coding-energy: seed 1"), "{shown}");
 }
 
 #[test]

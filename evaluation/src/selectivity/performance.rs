@@ -48,7 +48,8 @@ pub fn performances_of(folder: &Path) -> Result<(Vec<Performance>, Vec<PathBuf>)
         _ => None, // archives hold no MIDI files
     });
     let performances = performances.collect::<Result<Vec<_>>>()?;
-    ensure!(!performances.is_empty(), "{}: no recording in the validation split", folder.display());
+    let missing = set.missing.first().map_or_else(String::new, |path| format!(": {} is missing", path.display()));
+    ensure!(!performances.is_empty(), "{}: no recording in the validation split{missing}", folder.display());
     Ok((performances, set.missing))
 }
 
