@@ -91,3 +91,76 @@ fn an_experiment_without_its_data_says_how_to_get_them() {
     let message = fail(spiccato("snn run cross-entropy-loss --data").arg(folder.file("")), 1);
     assert!(message.contains("train-images-idx3-ubyte"), "{message}");
 }
+
+/// A network that tells high tones from low ones by the bands that they excite.
+const NET: &str = r#"
+[network]
+inputs = [64]
+[[network.layers]]
+type = "linear"
+units = 16
+[[network.layers]]
+type = "lif"
+[[network.layers]]
+type = "linear"
+units = 2
+[[network.layers]]
+type = "leaky-integrator"
+time_constant = 10.0
+[training]
+epochs = 6
+batch = 4
+rate = 0.02
+[data]
+steps = 20
+"#;
+
+/// A folder with twelve recordings, half of them of high tones.
+fn tones(folder: &Folder) -> std::path::PathBuf {
+    let data = folder.file("tones");
+    for (label, frequency) in [("low", 200.0), ("high", 2000.0)] {
+        std::fs::create_dir_all(data.join(label)).unwrap();
+        for number in 0..6 {
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate: 16_000,
+                bits_per_sample: 16,
+                sample_format: hound::SampleFormat::Int,
+            };
+            let path = data.join(label).join(format!("{number}.wav"));
+            let mut file = hound::WavWriter::create(path, spec).unwrap();
+            let step = f64::from(number).mul_add(5.0, frequency) * std::f64::consts::TAU / 16_000.0;
+            for i in 0..6400 {
+                file.write_sample((8000.0 * (step * f64::from(i)).sin()) as i16).unwrap();
+            }
+            file.finalize().unwrap();
+        }
+    }
+    data
+}
+
+#[test]
+fn a_described_network_learns_from_recordings_and_goes_on_where_it_was() {
+    let folder = Folder::new();
+    let (net, data) = (folder.file("net.toml"), tones(&folder));
+    std::fs::write(&net, NET).unwrap();
+    let train = |out: &str, set: &[&str]| {
+        let mut command = spiccato("snn train --json");
+        command.arg(&net).arg("--data").arg(&data).arg("--out").arg(folder.file(out));
+        command.args(set.iter().flat_map(|set| ["--set", set]));
+        command
+    };
+    let first = json(&mut train("run", &[]));
+    assert_eq!(first["epochs"].as_array().unwrap().len(), 6);
+    assert_eq!(first["test_accuracy"], 1.0);
+    let weights = std::fs::read(folder.file("run/network.safetensors")).unwrap();
+    assert_eq!(json(&mut train("run", &[])), first);
+    assert_eq!(std::fs::read(folder.file("run/network.safetensors")).unwrap(), weights);
+
+    let eprop = json(&mut train("eprop", &["training.rule=e-prop", "training.epochs=2"]));
+    assert_eq!(eprop["epochs"].as_array().unwrap().len(), 2);
+    let message = fail(&mut train("wrong", &["training.ratio=2"]), 1);
+    assert!(message.contains("ratio") && message.contains("net.toml"), "{message}");
+    let message = fail(&mut train("run", &["training.rate=0.5"]), 1);
+    assert!(message.contains("another folder"), "{message}");
+}

@@ -1,7 +1,8 @@
-//! `spiccato snn`: experiments with spiking neural networks.
+//! `spiccato snn`: spiking neural networks of the user's own, and experiments with those of the literature.
 
 mod run;
 mod table;
+mod train;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,12 +17,15 @@ pub(crate) enum SnnCommand {
     List,
     /// Run experiments, and hold their figures against their bounds
     Run(run::RunArgs),
+    /// Train a network on labelled sequences
+    Train(train::TrainArgs),
 }
 
 pub(crate) fn run(command: &SnnCommand) -> Result<()> {
     match command {
         SnnCommand::List => list(),
         SnnCommand::Run(args) => run::run(args),
+        SnnCommand::Train(args) => train::run(args),
     }
 }
 
