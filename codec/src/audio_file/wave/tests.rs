@@ -1,3 +1,5 @@
+//! Tests of WAV, RF64, BW64 and W64 headers.
+
 use std::io::Cursor;
 
 use super::*;
