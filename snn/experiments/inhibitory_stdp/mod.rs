@@ -30,8 +30,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// Bursts that an order of replay is the mean over, at least.
+/// Bursts that an order of replay is the mean over, at least, and seconds in which as many come.
 const BURSTS: usize = 15;
+const BURSTING: f64 = 12.0;
 
 fn run(settings: &Settings) -> Result<Outcome> {
     let (laps, seconds) = if settings.quick { (20, 0.5) } else { (20, 4.0) };
@@ -42,13 +43,14 @@ fn run(settings: &Settings) -> Result<Outcome> {
         Measurement::at_least("learned inhibition", "weight onto cue cells over place cells", cue / place, 5.0)
             .ablated(1.0),
     ];
-    let replay = |level, ablation| Replay::run(&experience, level, ablation, seconds, settings.seed);
+    let replay = |level, ablation, seconds| Replay::run(&experience, level, ablation, seconds, settings.seed);
     let mut charts = vec![inhibition(&experience)];
 
     // In the short run there is little activity beside the one that mossy fibres force.
     let limit = if settings.quick { 0.8 } else { 0.3 };
     let (level, name) = (Level::LeakyIntegrateAndFire, "leaky integrate-and-fire");
-    let [intact, uniform] = [Ablation::None, Ablation::UniformInhibition].map(|ablation| replay(level, ablation));
+    let [intact, uniform] =
+        [Ablation::None, Ablation::UniformInhibition].map(|ablation| replay(level, ablation, seconds));
     let (ratio, baseline) = (intact.ratio(&experience), uniform.ratio(&experience));
     measurements.push(Measurement::at_most(name, "rate of cue cells over place cells", ratio, limit).ablated(baseline));
     measurements.push(Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8).ablated(ratio));
@@ -56,8 +58,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
     if !settings.quick {
         let (level, name) = (Level::AdaptiveExponential, "adaptive exponential");
-        let [intact, uniform, shuffled] =
-            [Ablation::None, Ablation::UniformInhibition, Ablation::ShuffledExcitation].map(|a| replay(level, a));
+        let [intact, uniform, shuffled] = [Ablation::None, Ablation::UniformInhibition, Ablation::ShuffledExcitation]
+            .map(|a| replay(level, a, BURSTING));
         // Nothing is measured where there are too few bursts.
         let order = |replay: &Replay| replay.order(&experience).filter(|order| order.bursts >= BURSTS);
         let ordered = |replay: &Replay| order(replay).map_or(f64::NAN, |order| order.fields);

@@ -202,13 +202,14 @@ fn parse(bytes: &[u8]) -> Result<Array> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use spiccato_neurons::Random;
     use std::io::Write;
     use zip::write::SimpleFileOptions;
 
-    fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    /// Bytes of an `.npy` file.
+    pub(crate) fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
         while (header.len() + 11) % 64 != 0 {
             header.push(' ');
@@ -221,7 +222,8 @@ mod tests {
         bytes
     }
 
-    fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) -> Result<()> {
+    /// Writes an `.npz` file.
+    pub(crate) fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) -> Result<()> {
         let mut archive = zip::ZipWriter::new(File::create(path)?);
         for (number, (name, bytes)) in arrays.iter().enumerate() {
             // One as `savez` writes it and the next as `savez_compressed` does.

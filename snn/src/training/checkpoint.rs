@@ -3,20 +3,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::settings::TrainingDescription;
 use crate::learning_rule::Optimize;
 use crate::network::{self, Network};
 
-/// Name of the epochs in the metadata of a file.
+/// Name of the epochs (epochs, 5), numbers to the last bit.
 const EPOCHS: &str = "epochs";
 
 /// What an epoch brought.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Epoch {
     /// Number, from 1 on.
@@ -72,18 +71,27 @@ impl Checkpoint {
         add("best", self.best_values.clone());
         add("optimizer", optimizer.state()?);
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        network::write(path, tensors, HashMap::from([(EPOCHS.to_owned(), serde_json::to_string(&self.epochs)?)]))
+        let numbers = |e: &Epoch| vec![e.epoch as f64, e.rate, e.loss, e.validation_loss, e.validation_accuracy];
+        let epochs: Vec<Vec<f64>> = self.epochs.iter().map(numbers).collect();
+        tensors.push((EPOCHS.to_owned(), Tensor::new(epochs, &Device::Cpu)?));
+        network::write(path, tensors, HashMap::new())
     }
 
     /// Reads what [`Checkpoint::save`] wrote; network and optimiser take up their parts.
     pub(super) fn load(path: &Path, network: &Network, optimizer: &mut dyn Optimize) -> Result<Self> {
         let mut load = || -> Result<Self> {
             let bytes = std::fs::read(path)?;
-            let (_, metadata) = SafeTensors::read_metadata(&bytes)?;
-            let epochs = metadata.metadata().as_ref().and_then(|metadata| metadata.get(EPOCHS)).context("no epochs")?;
-            let epochs: Vec<Epoch> = serde_json::from_str(epochs)?;
+            let mut tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
+            let epochs = tensors.remove(EPOCHS).context("it has no epochs")?.to_vec2::<f64>()?;
+            let epoch = |numbers: &Vec<f64>| match numbers[..] {
+                [epoch, rate, loss, validation_loss, validation_accuracy] => {
+                    Ok(Epoch { epoch: epoch as usize, rate, loss, validation_loss, validation_accuracy })
+                }
+                _ => bail!("an epoch has {} numbers, not 5", numbers.len()),
+            };
+            let epochs = epochs.iter().map(epoch).collect::<Result<Vec<Epoch>>>()?;
             let mut parts: HashMap<String, HashMap<String, Tensor>> = HashMap::new();
-            for (name, tensor) in candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)? {
+            for (name, tensor) in tensors {
                 let (part, name) = name.split_once('/').with_context(|| format!("a tensor '{name}'"))?;
                 parts.entry(part.to_owned()).or_default().insert(name.to_owned(), tensor);
             }

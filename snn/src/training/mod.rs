@@ -191,7 +191,7 @@ impl Task<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Encoder;
+    use crate::dataset::{Encoder, npz};
     use crate::description::NetworkDescription;
     use crate::layers::LifOptions;
     use crate::rules::Feedback;
@@ -273,6 +273,51 @@ mod tests {
         for name in ["network.safetensors", "curves.csv"] {
             assert_eq!(std::fs::read(once.join(name))?, std::fs::read(twice.join(name))?, "{name}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_gets_everything_and_is_not_taken_for_another_training() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (file, out) = (folder.path().join("events.npz"), folder.path().join("out"));
+        let list = |values: Vec<i32>| -> (String, Vec<u8>) {
+            (format!("({},)", values.len()), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        };
+        let spikes = data()?.batch(&(0..80).collect::<Vec<_>>(), &mut Random::new(1, 0))?.to_vec3::<f32>()?;
+        let (mut sample, mut time, mut channel) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, steps) in spikes.iter().enumerate() {
+            for (t, step) in steps.iter().enumerate() {
+                for (c, _) in step.iter().enumerate().filter(|(_, spike)| **spike > 0.0) {
+                    sample.push(i as i32);
+                    time.push(t as i32);
+                    channel.push(c as i32);
+                }
+            }
+        }
+        let labels = (0..80).map(|i| i % 2).collect();
+        let arrays =
+            [("sample", sample), ("time", time), ("channel", channel), ("labels", labels)].map(|(name, values)| {
+                let (shape, bytes) = list(values);
+                (name, npz::tests::npy("<i4", &shape, &bytes))
+            });
+        npz::tests::npz(&file, &arrays)?;
+
+        let mut description = description(RuleDescription::eprop());
+        let (network, report) = run(&description, &file, &out, &mut |_| {})?;
+        assert!(report.test_accuracy > Some(0.9), "{report:?}");
+        for name in ["network.safetensors", "curves.csv", "net.toml", "checkpoint.safetensors"] {
+            assert!(out.join(name).exists(), "{name}");
+        }
+        let loaded = Network::load(&out.join("network.safetensors"))?;
+        let input = data()?.batch(&[3, 4], &mut Random::new(1, 0))?;
+        assert_eq!(loaded.respond(&input)?.to_vec3::<f32>()?, network.respond(&input)?.to_vec3::<f32>()?);
+        // The same again is finished; another one needs another folder.
+        let mut more = 0;
+        assert_eq!(run(&description, &file, &out, &mut |_| more += 1)?.1, report);
+        assert_eq!(more, 0);
+        description.training.seed = 2;
+        let refused = format!("{:#}", run(&description, &file, &out, &mut |_| {}).unwrap_err());
+        assert!(refused.contains("another training"), "{refused}");
         Ok(())
     }
 
