@@ -29,6 +29,7 @@ mod device;
 mod event_file;
 pub mod export;
 mod initial;
+mod launch;
 mod log;
 mod loss;
 #[cfg(feature = "mpi")]
@@ -51,6 +52,7 @@ mod variables;
 pub use config::{FeatureConfig, TrainingConfig};
 pub use device::device;
 pub use initial::InitialWeights;
+pub use launch::processes;
 pub use processes::{Alone, Processes};
 pub use report::Report;
 pub use run_folder::{check_vacant, holds_run};

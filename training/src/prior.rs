@@ -100,8 +100,11 @@ impl Prior {
     }
 }
 
-/// Bucket of the frames since each neuron's last event.
+/// Bucket of the frames since each neuron's last event, without gradient.
 fn ages(events: &Tensor) -> Result<Tensor> {
+    if !events.device().is_cpu() {
+        return composed_ages(&events.detach());
+    }
     let (_, frames, neurons) = events.dims3()?;
     let events_data = events.flatten_all()?.to_vec1::<f32>()?;
     let mut buckets = Vec::with_capacity(events_data.len());
@@ -119,6 +122,30 @@ fn ages(events: &Tensor) -> Result<Tensor> {
         }
     }
     Tensor::from_vec(buckets, events.shape(), events.device())
+}
+
+/// The same composed of Candle's operations, for other devices: running maxima of the places of events by doubling (Hillis
+/// & Steele 1986).
+fn composed_ages(events: &Tensor) -> Result<Tensor> {
+    let (_, frames, _) = events.dims3()?;
+    // Places from 1 on, 0 where there is no event.
+    let places = Tensor::arange(1u32, frames as u32 + 1, events.device())?.to_dtype(events.dtype())?;
+    let places = places.reshape((1, frames, 1))?;
+    let later = |x: &Tensor, by: usize| x.narrow(1, 0, frames - by)?.pad_with_zeros(1, by, 0);
+    let mut last = events.broadcast_mul(&places)?;
+    let mut reach = 1;
+    while reach < frames {
+        last = last.maximum(&later(&last, reach)?)?;
+        reach *= 2;
+    }
+    let before = later(&last, 1)?;
+    let ages = places.broadcast_sub(&before)?;
+    let mut buckets = ages.zeros_like()?;
+    for end in AGE_BUCKETS {
+        buckets = (buckets + ages.gt(end as f64)?.to_dtype(events.dtype())?)?;
+    }
+    let never = (buckets.zeros_like()? + (AGE_BUCKETS.len() + 1) as f64)?;
+    before.gt(0.0)?.where_cond(&buckets, &never)
 }
 
 fn bucket(age: Option<usize>) -> usize {
@@ -196,6 +223,16 @@ mod tests {
     use spiccato::Quality;
     use spiccato::events::EventMatrix;
     use spiccato::network::quality_features;
+
+    #[test]
+    fn ages_are_the_same_in_both_ways_to_find_them() {
+        for frames in [1, 2, 17, 200] {
+            let cells: Vec<f32> = (0..2 * frames * 5).map(|i| f32::from(u8::from((i * i + 3 * i) % 37 == 1))).collect();
+            let events = Tensor::from_vec(cells, (2, frames, 5), &Device::Cpu).unwrap();
+            let values = |ages: Tensor| ages.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(ages(&events).unwrap()), values(composed_ages(&events).unwrap()), "{frames} frames");
+        }
+    }
 
     /// The float twin and the integers are two implementations of one model: they must spend the same bits.
     #[test]

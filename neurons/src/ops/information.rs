@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::kernel::{Kernel2, Kernel3, View, differentiable2, forward_only3};
 use crate::Real;
 
@@ -11,6 +12,9 @@ use crate::Real;
 /// # Errors
 /// If the shapes differ.
 pub fn information(logits: &Tensor, events: &Tensor) -> Result<Tensor> {
+    if !logits.device().is_cpu() {
+        return composed::information(logits, events);
+    }
     differentiable2(Information, logits, events)
 }
 

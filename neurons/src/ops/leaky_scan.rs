@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::kernel::{Kernel3, View, differentiable3, forward_only3};
 use crate::Real;
 use crate::dynamics::LeakyIntegrator;
@@ -16,6 +17,9 @@ pub fn leaky_scan(input: &Tensor, decay: &Tensor, initial: Option<&Tensor>) -> R
         Some(state) => state.detach().contiguous()?,
         None => Tensor::zeros((input.dim(0)?, input.dim(2)?), input.dtype(), input.device())?,
     };
+    if !input.device().is_cpu() {
+        return composed::leaky_scan(input, decay, &initial);
+    }
     differentiable3(LeakyScan, input, decay, &initial)
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::kernel::{Kernel2, Kernel3, View, differentiable2, forward_only3};
 use crate::Real;
 
@@ -9,8 +10,11 @@ use crate::Real;
 /// channels), which get no gradient.
 ///
 /// # Errors
-/// If the shapes don't fit or an index is out of range.
+/// If the shapes don't fit or, on the CPU, an index is out of range.
 pub fn lookup(table: &Tensor, index: &Tensor) -> Result<Tensor> {
+    if !table.device().is_cpu() {
+        return composed::lookup(table, index);
+    }
     differentiable2(Lookup, table, index)
 }
 

@@ -3,6 +3,7 @@
 use candle_core::{Result, Shape, Tensor};
 
 use super::activation::scale;
+use super::composed;
 use super::kernel::{Kernel1, Kernel2, View, differentiable1, forward_only2};
 use crate::dynamics::ThresholdNeuron;
 use crate::{Real, Surrogate};
@@ -12,6 +13,9 @@ use crate::{Real, Surrogate};
 /// # Errors
 /// If the tensor is not `f32` or `f64`.
 pub fn spike(potential: &Tensor, neuron: ThresholdNeuron, surrogate: Surrogate) -> Result<Tensor> {
+    if let (false, Surrogate::Triangular { height, width }) = (potential.device().is_cpu(), surrogate) {
+        return composed::triangular_spike(potential, neuron.threshold, height, width);
+    }
     differentiable1(Spike { neuron, surrogate }, potential)
 }
 

@@ -15,6 +15,7 @@ use super::decoder::{Failure, Opener, open};
 use super::pool::Pool;
 use super::resident::{Residents, Room, make_resident};
 use super::table::Table;
+use crate::processes::Processes;
 
 /// Clips that validation uses at most; a bounded cache holds no more of them.
 pub(crate) const VALIDATION_CLIPS: usize = 8;
@@ -83,6 +84,31 @@ pub fn open_corpus(
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Corpus> {
     open_corpus_by(mixture, settings, progress, Arc::new(open))
+}
+
+/// As [`open_corpus`], by each of several processes: process 0 decodes, and the others open what is there then. In a bounded
+/// cache, every process but the first has a folder of its own below it.
+///
+/// # Errors
+/// As [`open_corpus`], or if process 0 fails.
+pub fn open_corpus_together(
+    mixture: &[WeightedSources],
+    settings: &CorpusSettings,
+    progress: impl Fn(usize, usize) + Sync,
+    processes: &dyn Processes,
+) -> Result<Corpus> {
+    let rank = processes.rank();
+    let first = (rank == 0).then(|| open_corpus(mixture, settings, &progress));
+    let opened = processes.agree(first.as_ref().is_some_and(Result::is_ok))?;
+    if let Some(corpus) = first {
+        return corpus;
+    }
+    ensure!(opened, "process 0 could not open the training data");
+    let mut settings = settings.clone();
+    if settings.cache_bytes.is_some() {
+        settings.cache.push(format!("process-{rank}"));
+    }
+    open_corpus(mixture, &settings, progress)
 }
 
 /// As [`open_corpus`], with a way to open files.

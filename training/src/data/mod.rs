@@ -15,7 +15,7 @@ mod table;
 
 pub use clip::Clip;
 pub(crate) use corpus::VALIDATION_CLIPS;
-pub use corpus::{Corpus, CorpusSettings, WeightedSources, open_corpus};
+pub use corpus::{Corpus, CorpusSettings, WeightedSources, open_corpus, open_corpus_together};
 pub(crate) use crops::features_of;
 pub use crops::{Batch, Draw, crops};
 pub use pool::Pool;
