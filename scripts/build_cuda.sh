@@ -9,6 +9,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 toolkit=${CUDA_TOOLKIT:-$PWD/target/cuda}
+mkdir -p "$toolkit"
+toolkit=$(cd "$toolkit" && pwd)
 
 if [ ! -x "$toolkit/bin/nvcc" ]; then
     python3 -m venv "$toolkit/venv"
@@ -24,8 +26,12 @@ if [ ! -x "$toolkit/bin/nvcc" ]; then
         case $name in *.so.*) ln -sf "$library" "$toolkit/lib64/${name%%.so.*}.so" ;; esac
     done
     ln -sfn "$toolkit/lib64" "$toolkit/lib"
-    # The driver's library exists only where there is a driver: an empty one stands in for it while linking.
-    echo | cc -shared -x c -Wl,-soname,libcuda.so.1 -o "$toolkit/lib64/stubs/libcuda.so" -
+    # The driver's library exists only where there is a driver. While linking, a library stands in for it that has all of
+    # the functions that the crate cudarc calls, and does nothing.
+    cudarc=$(cargo metadata --format-version 1 --features spiccato-training/cuda \
+        | sed 's/.*"manifest_path":"\([^"]*\/cudarc-[^"]*\)\/Cargo.toml".*/\1/')
+    grep -rhoE 'fn cu[A-Z][A-Za-z0-9_]*' "$cudarc/src/driver/sys" | sort -u | sed 's/^fn \(.*\)/void \1(void) {}/' \
+        | cc -shared -fPIC -x c -Wl,-soname,libcuda.so.1 -o "$toolkit/lib64/stubs/libcuda.so" -
     ln -sf "$toolkit/lib64/stubs/libcuda.so" "$toolkit/lib64/libcuda.so"
     for part in include nvvm bin; do ln -sfn "$wheels/$part" "$toolkit/$part"; done
 fi
