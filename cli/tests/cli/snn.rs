@@ -22,7 +22,7 @@ fn every_experiment_of_the_list_has_a_claim_and_a_row_in_the_documentation() {
 fn figures_have_bounds_and_all_that_is_needed_to_read_them() {
     let folder = Folder::new();
     let out = folder.file("new/results");
-    let mut command = spiccato("snn run spike-representations dendrites --quick --seeds 2,5-6 --json --out");
+    let mut command = spiccato("snn run inhibitory-stdp dendrites --quick --seeds 2,5-6 --json --out");
     let figures = json(command.arg(&out));
     let figures = figures.as_array().unwrap();
     for figure in figures {
@@ -38,7 +38,7 @@ fn figures_have_bounds_and_all_that_is_needed_to_read_them() {
         }
     }
     let of = |name: &str, seed: u64| figures.iter().filter(|f| f["experiment"] == name && f["seed"] == seed).count();
-    for name in ["spike-representations", "dendrites"] {
+    for name in ["inhibitory-stdp", "dendrites"] {
         assert!(of(name, 2) > 0 && [5, 6].iter().all(|&seed| of(name, seed) == of(name, 2)));
         for seed in [2, 5, 6] {
             let picture = std::fs::read_to_string(out.join(format!("{name}-seed{seed}.svg"))).unwrap();
