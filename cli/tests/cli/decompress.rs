@@ -34,11 +34,11 @@ fn the_sound_is_as_loud_as_the_original_and_the_same_in_every_sample_format() {
     assert_eq!((exact.spec.bits_per_sample, exact.spec.sample_format), (32, hound::SampleFormat::Float));
     // Peaks are limited in integers only; all else differs by rounding.
     let below_limit = |n: usize| {
-        let around = n.saturating_sub(2000)..(n + 2000).min(exact.samples.len());
-        exact.samples[around].iter().all(|sample| sample.abs() < 0.5)
+        let around = n.saturating_sub(400)..(n + 400).min(exact.samples.len()); // 50 ms
+        exact.samples[around].iter().all(|sample| sample.abs() < 0.95)
     };
     let places: Vec<usize> = (0..exact.samples.len()).step_by(7).filter(|&n| below_limit(n)).collect();
-    assert!(places.len() > 1000, "{} places", places.len());
+    assert!(places.len() > exact.samples.len() / 7 / 2, "{} places", places.len());
     for (name, bits) in [("16", 16), ("24", 24)] {
         let rounded = decoded(name);
         assert_eq!((rounded.spec.bits_per_sample, rounded.shape()), (bits, exact.shape()));

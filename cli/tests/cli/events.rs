@@ -1,9 +1,8 @@
 //! `spiccato events`
 
-use std::fs;
+use crate::util::{Folder, fail, json, music, spiccato, succeed, testdata};
 
-use crate::util::{Folder, fail, json, music, spiccato, succeed, testdata, write_tones};
-
+#[cfg(feature = "research")]
 #[test]
 fn every_method_is_in_the_table() {
     let folder = Folder::new();
@@ -62,23 +61,27 @@ fn statistics_are_shown() {
 
 #[test]
 fn files_of_other_models_have_no_range_coder() {
-    let facts = json(spiccato("events --methods --json").arg(testdata("golden/mono-csr.spic")));
-    assert_eq!(facts["methods"].as_array().unwrap().len(), 16);
+    #[cfg(feature = "research")]
+    {
+        let facts = json(spiccato("events --methods --json").arg(testdata("golden/mono-csr.spic")));
+        assert_eq!(facts["methods"].as_array().unwrap().len(), 16);
+    }
     let message = fail(spiccato("events").arg(testdata("golden/range-coder.spic")), 1);
     assert!(message.contains("model"), "{message}");
     fail(spiccato("events a.spic").arg("b.spic"), 2);
 }
 
+#[cfg(feature = "research")]
 #[test]
 fn a_sweep_covers_the_densities() {
     let folder = Folder::new();
     let wav = folder.file("tones.wav");
-    write_tones(&wav, 8_000, 1.0);
+    crate::util::write_tones(&wav, 8_000, 1.0);
     let printed = succeed(spiccato("sweep --out").args([&folder.file("density"), &wav])).stdout;
     assert!(String::from_utf8(printed).unwrap().contains("csr is smaller than dense below a density of"));
-    let svg = fs::read_to_string(folder.file("density.svg")).unwrap();
+    let svg = std::fs::read_to_string(folder.file("density.svg")).unwrap();
     assert!(svg.contains("range-coder") && svg.contains("bits per second"));
-    let table = fs::read_to_string(folder.file("density.csv")).unwrap();
+    let table = std::fs::read_to_string(folder.file("density.csv")).unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
     let column = |name: &str| -> Vec<f64> {
         let place = rows[0].iter().position(|title| *title == name).unwrap();

@@ -30,7 +30,7 @@ fn all_commands() -> Vec<String> {
 #[test]
 fn every_page_fits_a_screen() {
     let lines = all_commands();
-    assert!(lines.len() > 8, "{lines:?}");
+    assert!(lines.len() >= 8, "{lines:?}");
     for line in lines {
         let page = printed(&format!("{line} --help"));
         assert!(page.lines().count() <= 40, "{line}: {} lines\n{page}", page.lines().count());

@@ -47,9 +47,8 @@ fn progress_is_shown_and_gone_at_the_end() {
     write_tones(&folder.file("in.wav"), 8_000, 40.0);
     let Some((code, shown)) = on_terminal(&folder, "spiccato compress in.wav") else { return };
     assert!(code == 0 && shown.contains("finding rate"), "{shown}");
-    // The last thing but for escape sequences is the result, not a bar.
-    let last = shown.split(['\r', '\n']).rfind(|part| !part.trim_start_matches("\x1b[2K").is_empty()).unwrap();
-    assert!(last.contains("in.spic: 40.0 s"), "{last}");
+    // A line has the result, and the last thing that happens is that the bar is cleared.
+    assert!(shown.contains("in.spic: 40.0 s") && shown.trim_end().ends_with("\x1b[2K"), "{shown}");
     let Some((code, shown)) = on_terminal(&folder, "spiccato compress --force --quiet in.wav") else { return };
     assert_eq!((code, &*shown), (0, ""));
 }

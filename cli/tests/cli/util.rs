@@ -80,10 +80,11 @@ impl Folder {
         self.0.path()
     }
 
-    /// All files in it and in folders below.
+    /// All files in it and in folders below, but for those of caches.
     pub(crate) fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let entries = walkdir::WalkDir::new(&self.0).into_iter().map(|entry| entry.unwrap().into_path());
-        entries.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+        let files = entries.filter(|path| path.is_file() && !path.iter().any(|name| name == ".spiccato-cache"));
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     }
 
     /// The names of all files in it and in folders below, hidden ones too.

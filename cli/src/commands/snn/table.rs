@@ -70,8 +70,11 @@ fn worse(of: fn(f64, f64) -> f64) -> impl Fn(f64, f64) -> f64 {
     move |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { of(a, b) }
 }
 
-/// A number with four decimals, or in powers of ten where these would say nothing.
+/// A number with four decimals, or in powers of ten where these would say nothing. What is no number could not be measured.
 fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "none".to_owned();
+    }
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) {
         format!("{value:.2e}")
     } else {
@@ -97,6 +100,6 @@ mod tests {
         let words: Vec<Vec<&str>> = shown.iter().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[0], ["1/2", "!", "≥", "0.5000", "0.2500", "0.5000", "0.2500", "part:", "accuracy"],);
         assert_eq!(words[1], ["1/2", "!", "≤", "0.5000", "0.7500", "0.5000", "0.7500", "part:", "error"]);
-        assert!(lines(&[run(1, f64::NAN)])[0].contains("NaN") && lines(&[run(1, 0.75)])[0].contains("1/1 "));
+        assert!(lines(&[run(1, f64::NAN)])[0].contains("none") && lines(&[run(1, 0.75)])[0].contains("1/1 "));
     }
 }
