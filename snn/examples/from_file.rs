@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use spiccato_snn::description::Description;
-use spiccato_snn::training::run;
+use spiccato_snn::training::{Description, run};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

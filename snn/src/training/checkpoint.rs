@@ -5,13 +5,30 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
+use serde::Serialize;
 
-use super::{Epoch, TrainingDescription};
+use super::settings::TrainingDescription;
 use crate::learning_rule::Optimize;
 use crate::network::{self, Network};
 
 /// Name of the epochs (epochs, 5), numbers to the last bit.
 const EPOCHS: &str = "epochs";
+
+/// What an epoch brought.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Epoch {
+    /// Number, from 1 on.
+    pub epoch: usize,
+    /// Learning rate at its end.
+    pub rate: f64,
+    /// Mean loss of its batches, each before it was learned from.
+    pub loss: f64,
+    /// Loss on the validation sequences after it; of the training sequences where there are none.
+    pub validation_loss: f64,
+    /// Share of these that is classified right.
+    pub validation_accuracy: f64,
+}
 
 /// The course of a training so far.
 #[derive(Debug)]

@@ -9,40 +9,25 @@
 //! - `checkpoint.safetensors`: everything that is needed to go on.
 
 mod checkpoint;
+mod description;
 mod settings;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
 use spiccato_neurons::Random;
 
+pub use checkpoint::Epoch;
+pub use description::Description;
 pub use settings::{RewiringDescription, RuleDescription, Schedule, TrainingDescription};
 
 use crate::dataset::{Dataset, Parts};
-use crate::description::Description;
 use crate::network::Network;
 use crate::targets::{Classes, OutputError};
 use checkpoint::Checkpoint;
 
 /// Sequences that are evaluated at once.
 const CHUNK: usize = 64;
-
-/// What an epoch brought.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Epoch {
-    /// Number, from 1 on.
-    pub epoch: usize,
-    /// Learning rate at its end.
-    pub rate: f64,
-    /// Mean loss of its batches, each before it was learned from.
-    pub loss: f64,
-    /// Loss on the validation sequences after it; of the training sequences where there are none.
-    pub validation_loss: f64,
-    /// Share of these that is classified right.
-    pub validation_accuracy: f64,
-}
 
 /// What a training came to.
 #[derive(Debug, Clone, PartialEq)]
