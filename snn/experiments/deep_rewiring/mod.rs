@@ -378,7 +378,8 @@ impl Comparison {
             let metric = "points of accuracy below the dense network, half as many connections more";
             measurements.push(
                 Measurement::at_most(part, metric, dense.last() - denser.last(), 1.5)
-                    .ablated(dense.last() - rewired.last()),
+                    .against(dense.last() - rewired.last())
+                    .ablated(dense.last() - fixed.last()),
             );
         }
         if let Some(soft) = soft {
