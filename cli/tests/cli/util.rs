@@ -122,6 +122,15 @@ impl Wav {
         Self { spec, samples }
     }
 
+    /// Writes it with 16 bits.
+    pub(crate) fn write(&self, path: &Path) {
+        let mut writer = hound::WavWriter::create(path, self.spec).unwrap();
+        for sample in &self.samples {
+            writer.write_sample((sample * 32_768.0).round() as i16).unwrap();
+        }
+        writer.finalize().unwrap();
+    }
+
     /// Sample rate, channels, frames.
     pub(crate) fn shape(&self) -> (u32, u16, usize) {
         (self.spec.sample_rate, self.spec.channels, self.samples.len() / usize::from(self.spec.channels))
