@@ -59,7 +59,7 @@ impl Stopwatch {
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or_else(|| "name an audio file")?;
+    let path = arguments.next().ok_or("name an audio file")?;
     let model = match arguments.next() {
         Some(model) => Model::from_file(model)?,
         None => Model::built_in()?,
