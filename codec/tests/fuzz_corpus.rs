@@ -1,5 +1,6 @@
 //! Replays the corpus of the fuzz targets, and the golden files with it.
 
+#![cfg(feature = "audio-files")]
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 

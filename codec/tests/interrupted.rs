@@ -1,6 +1,8 @@
 //! What is left of the outputs of a program that is interrupted. A process of its own, for nothing can be written after
 //! it.
 
+#![cfg(feature = "audio-files")]
+
 use std::fs;
 use std::io::Write;
 

@@ -1,5 +1,6 @@
 //! The PyTorch twin in `training/pytorch` computes what this crate does: `verify.py` there made the fixture, a small model
 //! with made-up weights in bytes and what the twin finds in a clip with it.
+#![cfg(feature = "network")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::path::Path;

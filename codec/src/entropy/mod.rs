@@ -15,6 +15,7 @@ pub(crate) mod test_prior;
 
 pub use information::Counter;
 pub use prediction::{AGES, Predictor};
+#[cfg(feature = "network")]
 pub(crate) use prior::TENSOR_PREFIX;
 pub use prior::{MAX_CHANNELS, MAX_KNOTS, Prior, PriorWeights};
 pub use range_coder::{BitSink, RangeDecoder, RangeEncoder};

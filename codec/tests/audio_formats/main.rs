@@ -1,5 +1,6 @@
 //! Every input format, and every kind of broken input, of `testdata/formats` (see `make.py` there).
 
+#![cfg(feature = "audio-files")]
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
