@@ -80,7 +80,7 @@ impl Dataset {
             Encoder::Threshold { level } => {
                 (Sequences::Events(encoder::threshold(&values, steps, channels, level)?), 2 * channels)
             }
-            _ => bail!("the encoder {encoder:?} is for images, not for sequences"),
+            _ => bail!("the encoder {encoder:?} is for images or recordings, not for values over time"),
         };
         Self::new(sequences, steps, channels, labels, encoder)
     }
@@ -99,6 +99,24 @@ impl Dataset {
         let outside = events.iter().flatten().find(|(t, c)| *t as usize >= steps || *c as usize >= channels);
         ensure!(outside.is_none(), "an event lies at {outside:?}, outside of {steps} steps and {channels} channels");
         Self::new(Sequences::Events(events), steps, channels, labels, Encoder::None)
+    }
+
+    /// Spikes as sparse matrices of (steps, channels), one a sequence, and the labels of the sequences. A sequence ends
+    /// after `steps`, or is silent from its end to there.
+    ///
+    /// # Errors
+    /// If the matrices differ in their channels, or their number is not that of the labels.
+    pub fn from_sparse(matrices: &[sprs::CsMatI<u8, u32>], steps: usize, labels: Vec<usize>) -> Result<Self> {
+        let channels = matrices.first().map_or(0, sprs::CsMatI::cols);
+        let other = matrices.iter().find(|matrix| matrix.cols() != channels);
+        ensure!(other.is_none(), "matrices of {channels} and of {} channels", other.map_or(0, sprs::CsMatI::cols));
+        let events = |matrix: &sprs::CsMatI<u8, u32>| {
+            let cells = matrix.iter().filter(|(value, (step, _))| **value != 0 && (*step as usize) < steps);
+            let mut events: Vec<(u32, u32)> = cells.map(|(_, cell)| cell).collect();
+            events.sort_unstable();
+            events
+        };
+        Self::from_events(matrices.iter().map(events).collect(), steps, channels, labels)
     }
 
     /// Images, intensities from 0 to 1 (images, pixels), that an encoder makes sequences of.

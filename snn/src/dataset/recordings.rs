@@ -1,11 +1,15 @@
 //! Folders of recordings of sounds, as levels of bands over time: the codec's analysis, in channels of three of its bands up
-//! to 4 kHz, in nepers. With the encoder `threshold`, a pair of inputs per channel fires when its level rises or falls.
+//! to 4 kHz, in nepers. With the encoder `threshold`, a pair of inputs per channel fires when its level rises or falls;
+//! with the encoder `codec`, the inputs are the events by which Spiccato's built-in model codes the recording.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
-use spiccato::signal::{BANDS, FeatureScale, Loudness, analyze};
+use spiccato::container::{OnDamage, Reader};
+use spiccato::events::{EventMatrix, Methods};
+use spiccato::signal::{BANDS, FeatureScale, Loudness, SAMPLE_RATE, analyze};
+use spiccato::{Format, Model, Quality};
 
 use super::{DataDescription, Dataset, Encoder};
 use crate::wav::read_at_codec_rate;
@@ -27,6 +31,13 @@ pub(super) fn read(folder: &Path, description: &DataDescription) -> Result<Datas
     let labels: Vec<usize> = files.iter().map(|(label, _)| names.binary_search(&label).unwrap_or_default()).collect();
     let frames = description.steps.unwrap_or(FRAMES);
     ensure!((1..=100_000).contains(&frames), "data.steps is {frames}");
+    if let Encoder::Codec { quality } = description.encoder {
+        let model = Model::built_in()?;
+        let encoder = spiccato::Encoder::new(&model).quality(Quality::from_percent(quality)?);
+        let code = |(_, path): &(String, PathBuf)| events(&model, &encoder, &read_at_codec_rate(path)?);
+        let matrices = files.par_iter().map(code).collect::<Result<Vec<_>>>()?;
+        return Dataset::from_sparse(&matrices, frames, labels);
+    }
     let read = |(_, path): &(String, PathBuf)| Ok(levels(&read_at_codec_rate(path)?, frames));
     let values = files.par_iter().map(read).collect::<Result<Vec<Vec<f32>>>>()?;
     match description.encoder {
@@ -57,6 +68,18 @@ fn list(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
     }
     Ok(files)
+}
+
+/// Events (frames, neurons) of a recording at the codec's rate.
+fn events(model: &Model, encoder: &spiccato::Encoder, samples: &[f32]) -> Result<sprs::CsMatI<u8, u32>> {
+    let file = encoder.encode(samples.iter().copied(), Format { rate: SAMPLE_RATE, channels: 1 })?;
+    let mut reader = Reader::new(&file[..], Methods::all(), OnDamage::Stop)?;
+    reader.set_methods(model.complete(Methods::all(), reader.header().quality));
+    let mut all = EventMatrix::new(reader.header().neurons)?;
+    while let Some(chunk) = reader.next_chunk()? {
+        all.append(&chunk.events)?;
+    }
+    Ok(all.to_sprs()?)
 }
 
 /// Levels (frames, channels); silence follows a short recording.
@@ -113,8 +136,18 @@ mod tests {
             let expected = if label == 0 { 32 } else { 10 };
             assert!(loudest.abs_diff(expected) <= 1, "{loudest}, not {expected}");
         }
-        let spikes = DataDescription { encoder: Encoder::Threshold { level: 0.7 }, ..description };
+        let spikes = DataDescription { encoder: Encoder::Threshold { level: 0.7 }, ..description.clone() };
         assert_eq!(read(folder.path(), &spikes)?.channels(), 2 * CHANNELS);
+        // The codec's own events: equal tones have equal ones, others have others.
+        let codec = DataDescription { encoder: Encoder::Codec { quality: 50.0 }, ..description };
+        let coded = read(folder.path(), &codec)?;
+        assert_eq!((coded.steps(), coded.channels(), coded.classes()), (20, 512, 2));
+        let batch = coded.batch(&[0, 1, 2], &mut Random::new(1, 0))?.to_vec3::<f32>()?;
+        let of = |label| batch.iter().zip(coded.labels(&[0, 1, 2])).filter(move |(_, l)| *l == label).map(|(x, _)| x);
+        let low: Vec<_> = of(1).collect();
+        assert!(low[0] == low[1] && of(0).all(|high| high != low[0]));
+        assert!(low[0].iter().flatten().sum::<f32>() > 20.0);
+
         tone(&folder.path().join("nameless.wav"), 500.0)?;
         assert!(format!("{:#}", read(folder.path(), &spikes).unwrap_err()).contains("nameless.wav"));
         Ok(())
