@@ -73,8 +73,8 @@ impl AudioWriter {
     /// values, as in [`Tag`](super::Tag); raw samples have no place for them.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for floating-point samples in FLAC, [`Error::Limit`] for more samples than the format can
-    /// hold, [`Error::Exists`] and [`Error::Io`] if the file can't be created.
+    /// [`Error::Usage`] for floating-point samples in FLAC and for more samples than the format can hold, [`Error::Exists`]
+    /// and [`Error::Io`] if the file can't be created.
     pub fn create<'a>(
         target: &Path,
         existing: Existing,
@@ -113,10 +113,10 @@ impl AudioWriter {
         self.remaining
     }
 
-    /// Appends interleaved samples, full scale being ±1. Integers clip beyond it: see [`Limiter`](super::Limiter).
+    /// Appends interleaved samples, full scale being ±1. Integers clip beyond it: see [`Limiter`](crate::signal::Limiter).
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Limit`] for more samples than were announced.
+    /// [`Error::Io`], and [`Error::Usage`] for more samples than were announced.
     pub fn write(&mut self, samples: &[f32]) -> Result<()> {
         self.remaining = self.remaining.checked_sub(samples.len() as u64).ok_or_else(|| self.miscounted())?;
         self.bytes.clear();
@@ -130,7 +130,7 @@ impl AudioWriter {
     /// Completes the file and gives it its name.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Limit`] for fewer samples than were announced; then no file appears.
+    /// [`Error::Io`], and [`Error::Usage`] for fewer samples than were announced; then no file appears.
     pub fn finish(mut self) -> Result<()> {
         if self.remaining != 0 {
             return Err(self.miscounted());
