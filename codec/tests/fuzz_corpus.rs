@@ -72,6 +72,22 @@ fn audio_input() {
     }
 }
 
+/// Model files and damaged copies of them, as many and as random as in [`audio_input`].
+#[test]
+fn model_files() {
+    let number = |name, usual| std::env::var(name).map_or(usual, |value| value.parse::<u64>().unwrap());
+    let (rounds, seed) = (number("SPICCATO_DAMAGE_ROUNDS", 20), number("SPICCATO_DAMAGE_SEED", 1));
+    let corpus = folder("fuzz/corpus/model");
+    replay(&corpus, targets::model);
+    for file in fs::read_dir(corpus).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        for round in 0..rounds {
+            println!("seed {seed}, round {round}");
+            targets::model(&damaged(&bytes, &mut ChaCha8Rng::seed_from_u64(seed << 32 | round)));
+        }
+    }
+}
+
 /// A copy with a few bytes changed, mostly near the beginning, where headers are; cut, doubled or torn now and then.
 fn damaged(bytes: &[u8], random: &mut ChaCha8Rng) -> Vec<u8> {
     let mut damaged = bytes.to_vec();

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod input;
+mod model;
 
 use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
@@ -19,6 +20,7 @@ use spiccato::signal::FeatureScale;
 use spiccato::{Decoder, Model, Quality};
 
 pub use input::input;
+pub use model::model;
 
 /// Neurons of [`PRIOR`].
 const NEURONS: u16 = 24;

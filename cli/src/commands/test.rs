@@ -39,7 +39,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         bar.finish();
         let name = file.path.display();
         if faults.is_empty() && !args.common.quiet {
-            print_line(format_args!("{name}: sound"))?;
+            print_line(format_args!("{name}: intact"))?;
         }
         for fault in &faults {
             let named = fault.starts_with(&name.to_string());

@@ -47,6 +47,9 @@ impl Container {
     pub(super) fn open(name: &Path, mut source: Box<dyn MediaSource>, lenient: bool) -> Result<Self> {
         let unsupported = |reason: &str| Error::audio(name, AudioFault::Unsupported, undecodable(reason));
         let head = first_bytes(source.as_mut()).unwrap_or_default();
+        if let Some(reason) = kinds::not_audio(&head) {
+            return Err(Error::audio(name, AudioFault::Unsupported, reason));
+        }
         if let Some(kind) = kinds::certain_kind(&head) {
             return Err(unsupported(&format!("is {kind}")));
         }

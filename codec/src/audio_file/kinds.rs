@@ -3,6 +3,21 @@
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as id;
 
+/// Why a file is no input, by its first bytes, if it holds no audio that could be converted.
+pub(super) fn not_audio(head: &[u8]) -> Option<&'static str> {
+    let signatures: [(&[u8], &str); 8] = [
+        (b"SPIC", "is compressed by Spiccato already; decompress it (`spiccato decompress`) to get its sound"),
+        (b"MThd", "is a MIDI file: notes, not sound"),
+        (b"#EXTM3U", "is a playlist, not audio; name the files that it lists"),
+        (b"[playlist]", "is a playlist, not audio; name the files that it lists"),
+        (b"PK\x03\x04", "is a ZIP archive; unpack it and name the audio files in it"),
+        (b"%PDF", "is a PDF document, not audio"),
+        (b"\x89PNG", "is a picture, not audio"),
+        (b"\xff\xd8\xff\xe0", "is a picture, not audio"),
+    ];
+    signatures.into_iter().find(|(signature, _)| head.starts_with(signature)).map(|(_, reason)| reason)
+}
+
 /// What a file is beyond doubt, by its first bytes, if nothing can read it.
 pub(super) fn certain_kind(head: &[u8]) -> Option<&'static str> {
     let form = head.get(8..12).unwrap_or_default();
@@ -14,7 +29,7 @@ pub(super) fn certain_kind(head: &[u8]) -> Option<&'static str> {
     if packets(0) || packets(4) {
         return Some("an MPEG transport stream");
     }
-    let signatures: [(&[u8], &str); 26] = [
+    let signatures: [(&[u8], &str); 18] = [
         (b"wvpk", "WavPack"),
         (b"MAC ", "Monkey's Audio"),
         (b"MPCK", "Musepack"),
@@ -30,14 +45,6 @@ pub(super) fn certain_kind(head: &[u8]) -> Option<&'static str> {
         (b".RMF", "RealAudio"),
         (b".ra\xfd", "RealAudio"),
         (b"\x7f\xfe\x80\x01", "DTS"),
-        (b"MThd", "a MIDI file: notes, not sound"),
-        (b"#EXTM3U", "a playlist"),
-        (b"[playlist]", "a playlist"),
-        (b"SPIC", "already compressed by Spiccato"),
-        (b"PK\x03\x04", "a ZIP archive"),
-        (b"%PDF", "a PDF document"),
-        (b"\x89PNG", "a picture"),
-        (b"\xff\xd8\xff\xe0", "a picture"),
         (b"FLV\x01", "a Flash video"),
         (b"\0\0\x01\xba", "an MPEG program stream"),
         (b"\0\0\x01\xb3", "an MPEG video"),
@@ -111,6 +118,7 @@ mod tests {
         assert_eq!((likely_kind(&speex), certain_kind(&speex)), (Some("Speex"), None));
         assert_eq!(likely_kind(&speex[..20]), None);
         assert_eq!(certain_kind(b"wvpk...."), Some("WavPack"));
+        assert!(not_audio(b"SPIC\x01").is_some_and(|reason| reason.contains("spiccato decompress")));
         // Audio in between the headers of a video would be decoded with gaps, if at all.
         assert_eq!(certain_kind(b"RIFF\0\0\0\0AVI LIST"), Some("an AVI video"));
         for (first, length) in [(0, 188), (4, 192)] {
@@ -121,6 +129,7 @@ mod tests {
         assert!(likely_kind(&[0xff, 0xfb, 0x00, 0x64]).is_some_and(|name| name.contains("free format")));
         for known in [&[0xff, 0xfb, 0x90, 0x64][..], b"RIFF", b"fLaC", b"\xff\xf1\x50\x80", b""] {
             assert_eq!((likely_kind(known), certain_kind(known)), (None, None));
+            assert_eq!(not_audio(known), None);
         }
     }
 }
