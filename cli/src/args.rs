@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use spiccato::Quality;
+use spiccato::{Encoder, Quality};
 
 /// Bitrate or quality: one of them.
 #[derive(Debug, Clone, Args)]
@@ -17,16 +17,27 @@ pub(crate) struct RateArgs {
     pub(crate) quality: Option<Quality>,
 }
 
-/// Thresholds that activity raises.
+/// How events are chosen.
 #[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "Cost of events")]
-pub(crate) struct ActivityArgs {
+pub(crate) struct EventArgs {
+    /// Search for better events, from 0 (fast) to 3 (slow)
+    #[arg(short = 'E', long, value_name = "N", default_value_t = 0, value_parser = effort())]
+    pub(crate) effort: u8,
     /// Each event raises its neuron's threshold for 0.2 s; try 0.02
     #[arg(long, value_name = "B", value_parser = strength, default_value = "0", hide_default_value = true)]
+    #[arg(help_heading = COST, conflicts_with = "effort")]
     pub(crate) adaptation: f32,
     /// Each event raises all thresholds for 0.2 s; try 0.001
     #[arg(long, value_name = "G", value_parser = strength, default_value = "0", hide_default_value = true)]
+    #[arg(help_heading = COST, conflicts_with = "effort")]
     pub(crate) inhibition: f32,
+}
+
+/// Heading of the options that make events dear.
+const COST: &str = "Cost of events";
+
+fn effort() -> clap::builder::RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(0..=Encoder::MOST_EFFORT.into())
 }
 
 #[derive(Debug, Clone, Args)]

@@ -6,7 +6,7 @@ use anyhow::Result;
 use spiccato::network::ActivityCost;
 use spiccato::{Encoder, Model};
 
-use crate::args::{ActivityArgs, CommonArgs, RateArgs};
+use crate::args::{CommonArgs, EventArgs, RateArgs};
 
 /// The model of `--model`, or the built-in one.
 pub(crate) fn load(common: &CommonArgs) -> Result<Model> {
@@ -24,10 +24,10 @@ pub(crate) fn from_file(path: &Path) -> Result<Model> {
     })
 }
 
-/// The encoder that `--bitrate` or `--quality`, `--adaptation` and `--inhibition` ask for.
-pub(crate) fn encoder(model: &Model, rate: &RateArgs, activity: &ActivityArgs) -> Result<Encoder> {
-    let cost = ActivityCost { adaptation: activity.adaptation, inhibition: activity.inhibition };
-    let mut encoder = Encoder::new(model).activity_cost(cost)?;
+/// The encoder that `--bitrate` or `--quality`, `--effort`, `--adaptation` and `--inhibition` ask for.
+pub(crate) fn encoder(model: &Model, rate: &RateArgs, events: &EventArgs) -> Result<Encoder> {
+    let cost = ActivityCost { adaptation: events.adaptation, inhibition: events.inhibition };
+    let mut encoder = Encoder::new(model).activity_cost(cost)?.effort(events.effort)?;
     if let Some(kbps) = rate.bitrate {
         encoder = encoder.bitrate(kbps)?;
     }

@@ -35,6 +35,7 @@
 //! - [`container`]: the `.spic` file. `format-spec.md` at the top of the repository says what every byte means.
 //! - `signal`: samples → band magnitudes and stereo parameters, and back.
 //! - `network`: magnitudes → events and back; model files.
+//! - `objective`: distortion of features and information of events, which training and the refinement of events minimise.
 //! - `audio_file`: any common audio file as a stream of samples, WAV output.
 //! - `atomic_file`: output files that appear only when they are complete.
 //!
@@ -76,6 +77,8 @@ mod model;
 mod model_id;
 #[cfg(feature = "network")]
 pub mod network;
+#[cfg(feature = "network")]
+pub mod objective;
 #[cfg(feature = "network")]
 mod pipeline;
 mod quality;

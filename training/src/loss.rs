@@ -2,20 +2,14 @@
 
 use candle_core::{Result, Tensor};
 use spiccato::network::Network;
-use spiccato::signal::{BANDS, BandLayout, FeatureScale};
-use spiccato_neurons::ops::{linear, sigmoid};
+use spiccato::objective::{Distortion, Distortions, FloatPrior};
+use spiccato::signal::FeatureScale;
+use spiccato_neurons::ops::sigmoid;
 
 use crate::bottleneck::{Bottleneck, BottleneckConfig, Coded, Statistics};
-use crate::prior::Prior;
 
 /// Weight of the mean square of the membrane potentials, which keeps them from drifting.
 const POTENTIAL_COST: f64 = 1e-4;
-
-/// Weight of the error of the frames' levels. Without it the decoder plays safe and renders what is loud too softly.
-const LEVEL_WEIGHT: f64 = 0.3;
-
-/// Power that counts as silence in the level of a frame.
-const SILENT_POWER: f64 = 1.0;
 
 /// Decibels in a difference of natural logarithms of magnitude.
 pub(crate) const DB_PER_NEPER: f64 = 8.685_889_638_065_035;
@@ -48,7 +42,7 @@ pub(crate) struct AutoEncoder {
     pub(crate) network: Network,
     pub(crate) bottleneck: Bottleneck,
     /// Once it learns.
-    pub(crate) prior: Option<Prior>,
+    pub(crate) prior: Option<FloatPrior>,
 }
 
 /// Inputs of the loss besides the features.
@@ -76,11 +70,7 @@ pub(crate) fn loss(model: &AutoEncoder, features: &Tensor, conditions: &Conditio
     let latents = network.encoder.forward(features, quality)?;
     let coded = bottleneck.code(&latents, conditions.qualities)?;
     let rendered = network.decoder.forward(&coded.code, quality)?;
-    let difference = (&rendered - features)?;
-    let absolute = difference.abs()?.mean_all()?;
-    let level_error = (levels(&rendered, scale)? - levels(features, scale)?)?.abs()?.mean_all()?;
-    let mut total = (&absolute + (difference.sqr()?.mean_all()? * 0.5)?)?;
-    total = (total + (level_error * LEVEL_WEIGHT)?)?;
+    let Distortions { absolute, mut total } = Distortion::new(scale, features.device())?.of(&rendered, features)?;
     let mut events_per_frame = 0.0;
     let mut bits_per_frame = Vec::new();
     match bottleneck.config() {
@@ -110,7 +100,7 @@ pub(crate) fn loss(model: &AutoEncoder, features: &Tensor, conditions: &Conditio
 fn cost_of_events(
     potential: &Tensor,
     coded: &Coded,
-    prior: Option<&Prior>,
+    prior: Option<&FloatPrior>,
     conditions: &Conditions<'_>,
 ) -> Result<(Tensor, Vec<f64>)> {
     let Conditions { quality, pressure, information_share, .. } = conditions;
@@ -130,15 +120,4 @@ fn cost_of_events(
         ((per_item * *pressure)?.mean_all()? * (information_share * INFORMATION_SCALE))?
     };
     Ok(((cost + information)?, bits))
-}
-
-/// Level of each frame in nepers (batch, frames): half the logarithm of the power in all of its bins.
-fn levels(features: &Tensor, scale: &FeatureScale) -> Result<Tensor> {
-    let layout = BandLayout::new();
-    let bins: Vec<f32> = (0..BANDS).map(|band| layout.bins(band).len() as f32).collect();
-    let bins = Tensor::from_vec(bins, (BANDS, 1), features.device())?;
-    let floor = Tensor::from_slice(scale.floor(), BANDS, features.device())?;
-    let magnitudes = features.exp()?.broadcast_sub(&floor)?.relu()?;
-    let power = linear(&magnitudes.sqr()?, &bins, &Tensor::zeros((1, 1), features.dtype(), features.device())?)?;
-    power.affine(1.0, SILENT_POWER)?.log()?.squeeze(2)? * 0.5
 }

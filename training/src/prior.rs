@@ -1,14 +1,11 @@
-//! The floating-point twin of the codec's integer prior: predicts every event from the events before it, and is trained
-//! together with the network so that the loss can count bits.
-//!
-//! The same structure as `spiccato::entropy`: leaky traces of the past events through a rectified hidden layer, the age
-//! of each neuron's last event, the neurons already coded in the frame, and the quality.
+//! The prior of the events in training: it learns in floating point ([`FloatPrior`]), together with the network, so that the loss
+//! can count bits. What is stored in the end are the integers of [`quantise`].
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 use candle_nn::{Init, VarBuilder};
-use spiccato::entropy::{LOGIT_UNIT, PriorWeights};
+use spiccato::entropy::{AGES, LOGIT_UNIT, PriorWeights};
 use spiccato::network::NetworkConfig;
-use spiccato_neurons::ops::{information, leaky_scan, linear, lookup};
+use spiccato::objective::{FloatPrior, FloatPriorWeights};
 
 /// Prefix of the names of the prior's weights.
 pub(crate) const PREFIX: &str = "prior";
@@ -18,12 +15,6 @@ const CHANNELS: usize = 256;
 
 /// Decay of the traces per frame is 1 − 2^−shift; the channels are shared out evenly.
 const SHIFTS: [u8; 4] = [1, 2, 3, 5];
-
-/// Last age, in frames, of each bucket but the last two: longer ago, and never.
-const AGE_BUCKETS: [usize; 10] = [1, 2, 3, 4, 6, 8, 12, 20, 36, 80];
-
-/// Number of age buckets.
-const AGES: usize = AGE_BUCKETS.len() + 2;
 
 /// Initial logit of every event: 2 % of the neurons fire.
 const INITIAL_LOGIT: f64 = -4.0;
@@ -38,121 +29,26 @@ fn shift_of(channel: usize) -> u8 {
     SHIFTS[channel * SHIFTS.len() / CHANNELS]
 }
 
-/// The prior with its weights.
-#[derive(Debug)]
-pub(crate) struct Prior {
-    input: Tensor,
-    hidden_quality: Tensor,
-    output: Tensor,
-    quality: Tensor,
-    age: Tensor,
-    chord: Tensor,
-    decay: Tensor,
-    gain_inverse: Tensor,
-    neurons: usize,
-}
-
-impl Prior {
-    /// The prior on weights that `weights` gives under [`PREFIX`], with the values before training as hints.
-    pub(crate) fn new(network: &NetworkConfig, weights: &VarBuilder<'_>) -> Result<Self> {
-        let (neurons, knots, weights) = (network.neurons, network.knots, weights.pp(PREFIX));
-        let uniform = |inputs: usize| {
-            let bound = 1.0 / (inputs as f64).sqrt();
-            Init::Uniform { lo: -bound, up: bound }
-        };
-        let get = |name: &str, shape: (usize, usize), init: Init| weights.get_with_hints(shape, name, init);
-        let decay: Vec<f32> = (0..CHANNELS).map(|c| 1.0 - 0.5f32.powi(shift_of(c).into())).collect();
-        // The leaky scan scales its input; the integer traces don't.
-        let gain_inverse: Vec<f32> = decay.iter().map(|a| 1.0 / (1.0 - a * a).sqrt()).collect();
-        let later: Vec<f32> = (0..neurons * neurons).map(|i| f32::from(u8::from(i % neurons > i / neurons))).collect();
-        let input = get("input.weight", (neurons, CHANNELS), uniform(32))?;
-        let device = input.device().clone();
-        let later = Tensor::from_vec(later, (neurons, neurons), &device)?;
-        Ok(Self {
-            input,
-            hidden_quality: get("hidden.quality", (knots, CHANNELS), Init::Const(0.0))?,
-            output: get("output.weight", (CHANNELS, neurons), uniform(CHANNELS))?,
-            quality: get("quality", (knots, neurons), Init::Const(INITIAL_LOGIT))?,
-            age: get("age", (AGES, neurons), Init::Const(0.0))?,
-            chord: (get("chord.weight", (neurons, neurons), Init::Const(0.0))? * later)?,
-            decay: Tensor::from_vec(decay, CHANNELS, &device)?,
-            gain_inverse: Tensor::from_vec(gain_inverse, CHANNELS, &device)?,
-            neurons,
-        })
-    }
-
-    /// Information in nats of each neuron in each frame, for `events` (batch, frames, neurons) and `quality` features
-    /// (batch, knots).
-    pub(crate) fn information(&self, events: &Tensor, quality: &Tensor) -> Result<Tensor> {
-        let (batch, frames, _) = events.dims3()?;
-        let zero = |width| Tensor::zeros((1, width), events.dtype(), events.device());
-        let silent = Tensor::zeros((batch, 1, self.neurons), events.dtype(), events.device())?;
-        let before = Tensor::cat(&[&silent, &events.narrow(1, 0, frames - 1)?], 1)?;
-        let input = self.input.broadcast_mul(&self.gain_inverse)?;
-        let traces = leaky_scan(&linear(&before, &input, &zero(CHANNELS)?)?, &self.decay, None)?;
-        let bias = linear(quality, &self.hidden_quality, &zero(CHANNELS)?)?;
-        let hidden = traces.broadcast_add(&bias.unsqueeze(1)?)?.relu()?;
-        let quality = linear(quality, &self.quality, &zero(self.neurons)?)?;
-        let logits = linear(&hidden, &self.output, &quality)?;
-        let logits = (logits + lookup(&self.age, &ages(events)?)?)?;
-        let logits = (logits + linear(events, &self.chord, &zero(self.neurons)?)?)?;
-        information(&logits, events)
-    }
-}
-
-/// Bucket of the frames since each neuron's last event, without gradient.
-fn ages(events: &Tensor) -> Result<Tensor> {
-    if !events.device().is_cpu() {
-        return composed_ages(&events.detach());
-    }
-    let (_, frames, neurons) = events.dims3()?;
-    let events_data = events.flatten_all()?.to_vec1::<f32>()?;
-    let mut buckets = Vec::with_capacity(events_data.len());
-    let mut last = vec![None; neurons];
-    for (row, fired) in events_data.chunks_exact(neurons).enumerate() {
-        let frame = row % frames;
-        if frame == 0 {
-            last.fill(None);
-        }
-        buckets.extend(last.iter().map(|&last: &Option<usize>| bucket(last.map(|last| frame - last)) as f32));
-        for (last, &z) in last.iter_mut().zip(fired) {
-            if z > 0.0 {
-                *last = Some(frame);
-            }
-        }
-    }
-    Tensor::from_vec(buckets, events.shape(), events.device())
-}
-
-/// The same composed of Candle's operations, for other devices: running maxima of the places of events by doubling (Hillis
-/// & Steele 1986).
-fn composed_ages(events: &Tensor) -> Result<Tensor> {
-    let (_, frames, _) = events.dims3()?;
-    // Places from 1 on, 0 where there is no event.
-    let places = Tensor::arange(1u32, frames as u32 + 1, events.device())?.to_dtype(events.dtype())?;
-    let places = places.reshape((1, frames, 1))?;
-    let later = |x: &Tensor, by: usize| x.narrow(1, 0, frames - by)?.pad_with_zeros(1, by, 0);
-    let mut last = events.broadcast_mul(&places)?;
-    let mut reach = 1;
-    while reach < frames {
-        last = last.maximum(&later(&last, reach)?)?;
-        reach *= 2;
-    }
-    let before = later(&last, 1)?;
-    let ages = places.broadcast_sub(&before)?;
-    let mut buckets = ages.zeros_like()?;
-    for end in AGE_BUCKETS {
-        buckets = (buckets + ages.gt(end as f64)?.to_dtype(events.dtype())?)?;
-    }
-    let never = (buckets.zeros_like()? + (AGE_BUCKETS.len() + 1) as f64)?;
-    before.gt(0.0)?.where_cond(&buckets, &never)
-}
-
-fn bucket(age: Option<usize>) -> usize {
-    match age {
-        Some(age) => AGE_BUCKETS.iter().position(|&end| age <= end).unwrap_or(AGE_BUCKETS.len()),
-        None => AGE_BUCKETS.len() + 1,
-    }
+/// The prior on weights that `weights` gives under [`PREFIX`], with the values before training as hints.
+///
+/// # Errors
+/// If a weight is of another shape.
+pub(crate) fn build(network: &NetworkConfig, weights: &VarBuilder<'_>) -> Result<FloatPrior> {
+    let (neurons, knots, weights) = (network.neurons, network.knots, weights.pp(PREFIX));
+    let uniform = |inputs: usize| {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        Init::Uniform { lo: -bound, up: bound }
+    };
+    let get = |name: &str, shape: (usize, usize), init: Init| weights.get_with_hints(shape, name, init);
+    let weights = FloatPriorWeights {
+        input: get("input.weight", (neurons, CHANNELS), uniform(32))?,
+        hidden: get("hidden.quality", (knots, CHANNELS), Init::Const(0.0))?,
+        output: get("output.weight", (CHANNELS, neurons), uniform(CHANNELS))?,
+        quality: get("quality", (knots, neurons), Init::Const(INITIAL_LOGIT))?,
+        age: get("age", (AGES, neurons), Init::Const(0.0))?,
+        chord: get("chord.weight", (neurons, neurons), Init::Const(0.0))?,
+    };
+    FloatPrior::new(weights, &(0..CHANNELS).map(shift_of).collect::<Vec<_>>())
 }
 
 /// Largest magnitude that inputs are quantised to. With it the hidden channels take some 20 simultaneous events of the
@@ -219,20 +115,10 @@ pub(crate) fn quantise(network: &NetworkConfig, weights: &VarBuilder<'_>) -> any
 mod tests {
     use super::*;
     use crate::variables::Initialiser;
-    use candle_core::Device;
+    use candle_core::{Device, Tensor};
     use spiccato::Quality;
     use spiccato::events::EventMatrix;
     use spiccato::network::quality_features;
-
-    #[test]
-    fn ages_are_the_same_in_both_ways_to_find_them() {
-        for frames in [1, 2, 17, 200] {
-            let cells: Vec<f32> = (0..2 * frames * 5).map(|i| f32::from(u8::from((i * i + 3 * i) % 37 == 1))).collect();
-            let events = Tensor::from_vec(cells, (2, frames, 5), &Device::Cpu).unwrap();
-            let values = |ages: Tensor| ages.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert_eq!(values(ages(&events).unwrap()), values(composed_ages(&events).unwrap()), "{frames} frames");
-        }
-    }
 
     /// The float twin and the integers are two implementations of one model: they must spend the same bits.
     #[test]
@@ -244,7 +130,7 @@ mod tests {
             let init = Init::Uniform { lo: -0.4, up: 0.4 };
             weights.pp(PREFIX).get_with_hints(shape, name, init).unwrap();
         }
-        let twin = Prior::new(&network, &weights).unwrap();
+        let twin = build(&network, &weights).unwrap();
         let mut integers = quantise(&network, &weights).unwrap().weights().clone();
         integers.adapt_shift = 0; // the twin does not adapt
         let integers = spiccato::entropy::Prior::new(integers).unwrap();

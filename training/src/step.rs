@@ -10,7 +10,7 @@ use crate::config::TrainingConfig;
 use crate::data::{Draw, Pool, crops};
 use crate::loss::{AutoEncoder, Conditions, loss};
 use crate::optimiser::{Gradients, Optimiser, StepSettings};
-use crate::prior::{self, Prior};
+use crate::prior;
 use crate::processes::Processes;
 use crate::reduction::{self, Layout};
 use crate::shard::{Shard, StepReport};
@@ -29,7 +29,7 @@ pub(crate) fn initial(config: &TrainingConfig) -> Result<Variables> {
     Network::new(&config.network, &weights)?;
     Bottleneck::new(config.bottleneck, &config.network, &weights)?;
     if config.bottleneck == BottleneckConfig::Events {
-        Prior::new(&config.network, &weights)?;
+        prior::build(&config.network, &weights)?;
         rate::logarithms(&config.network, &weights)?;
     }
     let variables = initialiser.into_variables();
@@ -45,7 +45,7 @@ pub(crate) fn auto_encoder(config: &TrainingConfig, step: u64, weights: &Weights
         scale: config.features.scale()?,
         network: Network::new(&config.network, &builder)?,
         bottleneck: Bottleneck::new(config.bottleneck, &config.network, &builder)?,
-        prior: if with_prior { Some(Prior::new(&config.network, &builder)?) } else { None },
+        prior: if with_prior { Some(prior::build(&config.network, &builder)?) } else { None },
     })
 }
 

@@ -11,7 +11,7 @@ use spiccato::audio_file::{self, AudioInput, EXTENSIONS, SampleFormat, Surround}
 use spiccato::{AudioFault, Encoded, Encoder, Error, Model};
 
 use super::decompress::{Target, decode_file};
-use crate::args::{ActivityArgs, BatchArgs, CommonArgs, RateArgs};
+use crate::args::{BatchArgs, CommonArgs, EventArgs, RateArgs};
 use crate::names::{Job, Kinds, work};
 use crate::output::{is_standard, named, shown};
 use crate::progress::Bar;
@@ -48,7 +48,7 @@ pub(crate) struct CompressArgs {
     #[command(flatten)]
     common: CommonArgs,
     #[command(flatten)]
-    activity: ActivityArgs,
+    events: EventArgs,
 }
 
 pub(crate) fn run(args: &CompressArgs) -> Result<()> {
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &CompressArgs) -> Result<()> {
     }
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
-    let encoder = model::encoder(&model, &args.rate, &args.activity)?;
+    let encoder = model::encoder(&model, &args.rate, &args.events)?;
     batch::run(work, &args.batch, args.common.quiet, |job, bar| compress_one(args, job, &model, &encoder, bar))
 }
 

@@ -9,7 +9,7 @@ use spiccato::atomic_file::require_other_file;
 use spiccato::audio_file::Surround;
 use spiccato_evaluation::{Assessment, assess};
 
-use crate::args::{ActivityArgs, CommonArgs, RateArgs};
+use crate::args::{CommonArgs, EventArgs, RateArgs};
 use crate::model;
 use crate::output::print_line;
 use crate::progress::Bar;
@@ -33,13 +33,13 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     common: CommonArgs,
     #[command(flatten)]
-    activity: ActivityArgs,
+    events: EventArgs,
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     model::use_threads(args.common.threads)?;
     let model = model::load(&args.common)?;
-    let encoder = model::encoder(&model, &args.rate, &args.activity)?;
+    let encoder = model::encoder(&model, &args.rate, &args.events)?;
     let decoder = Decoder::new(&model).limit_peaks(false);
     let surround = if args.downmix { Surround::Downmix } else { Surround::Refuse };
     let scratch = tempfile::tempdir()?;

@@ -14,6 +14,8 @@ mod sigmoid;
 pub(crate) mod test_prior;
 
 pub use information::Counter;
+#[cfg(feature = "network")]
+pub(crate) use prediction::AGE_ENDS;
 pub use prediction::{AGES, Predictor};
 #[cfg(feature = "network")]
 pub(crate) use prior::TENSOR_PREFIX;

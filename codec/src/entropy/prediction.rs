@@ -25,7 +25,7 @@ use multiversion::multiversion;
 /// Number of classes of the time since a neuron's last event.
 pub const AGES: usize = 12;
 /// Largest times in frames of all classes but the last two, which are for longer times and for no event yet.
-const AGE_ENDS: [usize; AGES - 2] = [1, 2, 3, 4, 6, 8, 12, 20, 36, 80];
+pub(crate) const AGE_ENDS: [usize; AGES - 2] = [1, 2, 3, 4, 6, 8, 12, 20, 36, 80];
 /// Times from here on are all of the same class.
 const LONG: u8 = 81;
 /// Stands for the time since an event when there was none.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::Analysis;
+use super::refinement::Refinement;
 use crate::container::{Header, SideParameters};
 use crate::events::EventMatrix;
 use crate::network::{Firing, encode_events};
@@ -18,6 +19,7 @@ const KEPT: usize = 32;
 pub(crate) struct ChunkEncoder {
     analysis: Analysis,
     model: Model,
+    refinement: Option<Refinement>,
     /// Setting of the events that are kept, and these by the number of their chunk.
     setting: Option<(Quality, Firing)>,
     kept: BTreeMap<u32, EventMatrix>,
@@ -25,7 +27,13 @@ pub(crate) struct ChunkEncoder {
 
 impl ChunkEncoder {
     pub(crate) fn new(analysis: Analysis, model: Model) -> Self {
-        Self { analysis, model, setting: None, kept: BTreeMap::new() }
+        Self { analysis, model, refinement: None, setting: None, kept: BTreeMap::new() }
+    }
+
+    /// Refines events in so many rounds; activity then costs nothing.
+    pub(crate) fn refined(self, rounds: usize) -> Result<Self> {
+        let refinement = if rounds > 0 { Some(Refinement::new(&self.model, rounds)?) } else { None };
+        Ok(Self { refinement, ..self })
     }
 
     pub(crate) fn analysis(&mut self) -> &mut Analysis {
@@ -65,24 +73,29 @@ impl ChunkEncoder {
 
     /// Encodes those of a group of chunks that are not kept, and keeps them.
     fn encode_group(&mut self, header: &Header, firing: Firing, group: &[u32]) -> Result<()> {
-        let context = self.model.network().config().context() as u64;
+        let context = self.model.network().config().context();
+        let (before, after) = self.refinement.as_ref().map_or((context, context), Refinement::reach);
         let (gain, quality) = (self.analysis.gain, header.quality.fraction());
         let mut pieces = Vec::with_capacity(group.len());
         for chunk in group.iter().copied().filter(|chunk| !self.kept.contains_key(chunk)) {
             let start = u64::from(chunk) * u64::from(header.chunk_frames);
             let end = start + u64::from(header.frames_of_chunk(chunk));
-            let from = start.saturating_sub(context);
-            let until = (end + context).min(self.analysis.magnitudes.frames());
+            let from = start.saturating_sub(before as u64);
+            let until = (end + after as u64).min(self.analysis.magnitudes.frames());
             let piece = self.analysis.magnitudes.read(from..until)?;
             pieces.push((chunk, piece, (start - from) as usize..(end - from) as usize));
         }
-        let model = &self.model;
+        let (model, refinement) = (&self.model, self.refinement.as_ref());
         let encoded: Vec<(u32, EventMatrix)> = pieces
             .into_par_iter()
             .map(|(chunk, magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
                 model.feature_scale().features(&magnitudes, gain, &mut features);
-                Ok((chunk, encode_events(model.network(), &features, range, quality, firing)?))
+                let events = match refinement {
+                    Some(refinement) => refinement.events(&features, range, quality, firing.excitation)?,
+                    None => encode_events(model.network(), &features, range, quality, firing)?,
+                };
+                Ok((chunk, events))
             })
             .collect::<Result<_>>()?;
         self.kept.extend(encoded);

@@ -5,6 +5,7 @@ mod analysis;
 mod chunks;
 mod level;
 mod rate;
+mod refinement;
 mod spool;
 
 pub(crate) use analysis::Analysis;

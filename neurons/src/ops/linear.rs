@@ -76,10 +76,13 @@ impl Kernel3 for Linear {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        // A constant input (the features, the first layer) needs no gradient, which would cost a third of the pass.
-        let x_grad = if x.track_op() { Some(times_transposed(&grad, weight)?) } else { None };
-        let weight_grad = if self.events { events_times(x, &grad)? } else { transposed_times(x, &grad)? };
-        Ok((x_grad, Some(weight_grad), Some(sum_rows(&grad, bias.dim(0)?)?)))
+        // What is constant (the features in training, the weights when events are refined) needs no gradient, which would
+        // cost a third of the pass.
+        let x_grad = x.track_op().then(|| times_transposed(&grad, weight)).transpose()?;
+        let product = |x: &Tensor| if self.events { events_times(x, &grad) } else { transposed_times(x, &grad) };
+        let weight_grad = weight.track_op().then(|| product(x)).transpose()?;
+        let bias_grad = bias.track_op().then(|| sum_rows(&grad, bias.dim(0)?)).transpose()?;
+        Ok((x_grad, weight_grad, bias_grad))
     }
 }
 

@@ -47,9 +47,9 @@ impl Kernel2 for TemporalConvolution {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let taps = weight.dim(0)?;
         let (dilation, grad) = (self.dilation, grad.contiguous()?);
-        let x_grad = forward_only2(InputGradient { dilation }, &grad, weight)?;
-        let weight_grad = forward_only2(WeightGradient { dilation, taps }, x, &grad)?;
-        Ok((Some(x_grad), Some(weight_grad)))
+        let x_grad = x.track_op().then(|| forward_only2(InputGradient { dilation }, &grad, weight)).transpose()?;
+        let weight_grad = || forward_only2(WeightGradient { dilation, taps }, x, &grad);
+        Ok((x_grad, weight.track_op().then(weight_grad).transpose()?))
     }
 }
 
