@@ -79,6 +79,9 @@ pub struct Encoder {
 /// Rounds of refinement at each effort.
 const ROUNDS: [usize; 4] = [0, 8, 24, 80];
 
+/// Size of refined events relative to those that the encoder chooses at the same quality, as a first guess.
+const REFINED_SIZE: f64 = 1.08;
+
 impl Encoder {
     /// The highest effort.
     pub const MOST_EFFORT: u8 = ROUNDS.len() as u8 - 1;
@@ -171,17 +174,25 @@ impl Encoder {
             ControlFlow::Break(()) => Err(Error::from(std::io::Error::from(std::io::ErrorKind::Interrupted))),
         };
         let (mut header, silent) = (header_of(&analysis, &self.model, self.tags.clone())?, analysis.silent);
-        let mut file = ChunkEncoder::new(analysis, self.model.clone()).refined(ROUNDS[usize::from(self.effort)])?;
+        let mut file = ChunkEncoder::new(analysis, self.model.clone());
+        let rounds = ROUNDS[usize::from(self.effort)];
         let setting = match self.target {
             Target::Quality(quality) => Setting { quality, excitation: 0.0 },
             Target::Bitrate(kbps) => {
                 let target = kbps * 1000.0 / 8.0 * header.seconds();
-                let guess = Setting::guess(kbps);
                 let tell = &mut |share| tell(Stage::RateSearch, share);
+                let mut step = Setting::guess(kbps);
+                if rounds > 0 {
+                    // Where the encoder's own events come to this size, refined ones nearly do.
+                    let mut size = SearchedSize::new(&mut file, &header, self.cost, tell)?;
+                    step = search(target / REFINED_SIZE, step, &mut size)?;
+                    file.refine(rounds)?;
+                }
                 let mut size = SearchedSize::new(&mut file, &header, self.cost, tell)?;
-                Setting::of_step(search(target, guess, &mut size)?)
+                Setting::of_step(search(target, step, &mut size)?)
             }
         };
+        file.refine(rounds)?;
         header.quality = setting.quality;
         let firing = Firing { excitation: setting.excitation, cost: self.cost };
         header.gain = header.gain.less(correction_db(&mut file, &header, firing)?);

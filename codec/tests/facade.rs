@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use spiccato::container::{OnDamage, Tags};
+use spiccato::signal::analyze;
 use spiccato::{DecodedStream, Decoder, Encoder, Error, Format, FormatFault, Model, ModelError, Quality, Stage};
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| Model::built_in().unwrap());
@@ -190,6 +191,30 @@ fn a_stream_goes_to_any_frame_by_the_index() {
         }
         assert!(stream.seek(whole.frames() + 1).is_err());
     }
+}
+
+/// At one bitrate the search for better events makes the decoded magnitudes more like the original's, and takes the same bytes with
+/// one thread and with three.
+#[test]
+fn effort_makes_the_sound_better() {
+    let format = Format { rate: 24_000, channels: 1 };
+    let samples = music(format, 11.0);
+    let encoder = |effort| Encoder::new(&MODEL).bitrate(2.0).unwrap().effort(effort).unwrap();
+    let error = |file: &[u8]| {
+        let decoded = Decoder::new(&MODEL).decode(file).unwrap().samples;
+        let level = |samples: &[f32]| analyze(samples).iter().map(|m| (m + 0.05).ln()).collect::<Vec<_>>();
+        let (one, other) = (level(&samples), level(&decoded));
+        one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f32>() / one.len() as f32
+    };
+    let file = |threads, effort| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        threads.install(|| encoder(effort).encode(&samples, format).unwrap())
+    };
+    let (plain, refined) = (file(1, 0), file(1, 1));
+    assert_eq!(file(3, 1), refined);
+    assert!((refined.len() as f64 / plain.len() as f64 - 1.0).abs() < 0.03, "{} and {}", refined.len(), plain.len());
+    assert!(error(&refined) < 0.97 * error(&plain), "{} and {}", error(&refined), error(&plain));
+    assert!(matches!(Encoder::new(&MODEL).effort(4), Err(Error::Usage(_))));
 }
 
 /// Eight encoders and decoders in threads of one process give what they give alone.

@@ -19,6 +19,8 @@ const KEPT: usize = 32;
 pub(crate) struct ChunkEncoder {
     analysis: Analysis,
     model: Model,
+    /// Rounds of refinement, and what does them if there are any.
+    rounds: usize,
     refinement: Option<Refinement>,
     /// Setting of the events that are kept, and these by the number of their chunk.
     setting: Option<(Quality, Firing)>,
@@ -27,13 +29,16 @@ pub(crate) struct ChunkEncoder {
 
 impl ChunkEncoder {
     pub(crate) fn new(analysis: Analysis, model: Model) -> Self {
-        Self { analysis, model, refinement: None, setting: None, kept: BTreeMap::new() }
+        Self { analysis, model, rounds: 0, refinement: None, setting: None, kept: BTreeMap::new() }
     }
 
-    /// Refines events in so many rounds; activity then costs nothing.
-    pub(crate) fn refined(self, rounds: usize) -> Result<Self> {
-        let refinement = if rounds > 0 { Some(Refinement::new(&self.model, rounds)?) } else { None };
-        Ok(Self { refinement, ..self })
+    /// Refines events from now on, in so many rounds; activity then costs nothing.
+    pub(crate) fn refine(&mut self, rounds: usize) -> Result<()> {
+        if self.rounds != rounds {
+            self.refinement = if rounds > 0 { Some(Refinement::new(&self.model, rounds)?) } else { None };
+            (self.rounds, self.setting) = (rounds, None);
+        }
+        Ok(())
     }
 
     pub(crate) fn analysis(&mut self) -> &mut Analysis {

@@ -18,7 +18,7 @@ use crate::{Error, Model, Result};
 /// Longest step of a membrane potential at the beginning. Steps shrink to nothing over the rounds.
 const RATE: f64 = 0.04;
 
-/// Frames before a chunk whose events, as the encoder chooses them, fill the decoder's traces: five seconds.
+/// Frames of warm-up: five seconds.
 const WARM_UP: usize = 320;
 
 /// What a nat of information in every cell may cost in distortion, at quality 0, and the logarithm by which that falls to quality 1.
@@ -35,6 +35,8 @@ pub(super) struct Refinement {
     distortion: Distortion,
     neurons: u16,
     rounds: usize,
+    /// Frames before a chunk whose events, as the encoder chooses them, fill the decoder's traces.
+    warm_up: usize,
 }
 
 impl Refinement {
@@ -49,13 +51,14 @@ impl Refinement {
             neurons: prior.neurons(),
             distortion: Distortion::new(model.feature_scale(), &Device::Cpu)?,
             rounds,
+            warm_up: WARM_UP,
         })
     }
 
     /// Frames of features that are needed before and after those to be refined, where the signal has so many.
     pub(super) fn reach(&self) -> (usize, usize) {
         let context = self.network.config().context();
-        (2 * context + WARM_UP, 2 * context)
+        (2 * context + self.warm_up, 2 * context)
     }
 
     /// Events of the frames in `range` of `features` (frames × bands), which are a chunk and reach beyond it as far as
@@ -72,7 +75,7 @@ impl Refinement {
         let tensor = |data: &[f32], width| Tensor::from_slice(data, (1, data.len() / width, width), &Device::Cpu);
         let condition = quality_features(&[quality], config.knots)?;
         // What fires before the chunk and after it stays as the encoder chooses it.
-        let around = range.start.saturating_sub(context + WARM_UP)..(range.end + context).min(frames);
+        let around = range.start.saturating_sub(context + self.warm_up)..(range.end + context).min(frames);
         let features = tensor(features, config.bands)?;
         let potential = self.network.encoder.forward_within(&features, &condition, around.clone())?;
         let potential = (potential + f64::from(excitation))?;
@@ -112,5 +115,80 @@ impl Refinement {
         }
         let fired = best.map_or(Ok(Vec::new()), |(_, fired)| fired.flatten_all()?.to_vec1::<f32>())?;
         EventMatrix::from_dense(self.neurons, &fired, |&z| z > 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Quality;
+    use crate::entropy::{Prior, test_prior};
+    use crate::network::{EventDecoder, Firing, NetworkConfig, Precision, Weights, encode_events, save_model};
+    use crate::signal::{BANDS, FeatureScale};
+
+    const FRAMES: usize = 90;
+    const NEURONS: u16 = 24;
+
+    fn model() -> Model {
+        let config = NetworkConfig {
+            bands: BANDS,
+            neurons: NEURONS.into(),
+            width: 8,
+            hidden: 12,
+            taps: 3,
+            dilations: vec![1, 2],
+            knots: 3,
+        };
+        let weights = Weights::initial(&config, FeatureScale::first(BANDS), 1).unwrap();
+        let mut prior = test_prior::any(NEURONS.into(), 8, 3, 1);
+        prior.output_shift = 16;
+        let prior = Prior::new(prior).unwrap();
+        Model::from_bytes(&save_model(&weights, Some(&prior), Precision::Half).unwrap()).unwrap()
+    }
+
+    fn features() -> Vec<f32> {
+        (0..FRAMES * BANDS)
+            .map(|i| 3.0 * ((i / BANDS) as f32 * 0.2).sin() + ((i % BANDS) as f32 * 0.07).cos())
+            .collect()
+    }
+
+    /// Distortion and cost of events as the decoder and the integer prior see them.
+    fn loss(model: &Model, events: &EventMatrix, quality: Quality) -> f64 {
+        let mut decoder = EventDecoder::new(model.network().clone(), quality.fraction()).unwrap();
+        let mut rendered = Vec::new();
+        decoder.push(events, &mut rendered).unwrap();
+        decoder.finish(&mut rendered).unwrap();
+        let tensor = |data: Vec<f32>| Tensor::from_vec(data, (1, FRAMES, BANDS), &Device::Cpu).unwrap();
+        let distortion = Distortion::new(model.feature_scale(), &Device::Cpu).unwrap();
+        let distortion = distortion.of(&tensor(rendered), &tensor(features())).unwrap().total;
+        let nats = model.prior().unwrap().information(events, quality).unwrap() * std::f64::consts::LN_2;
+        let cost = COST * (COST_SLOPE * f64::from(quality.fraction())).exp();
+        f64::from(distortion.to_scalar::<f32>().unwrap()) + cost * nats / (FRAMES * usize::from(NEURONS)) as f64
+    }
+
+    #[test]
+    fn refined_events_cost_less_to_decoder_and_range_coder() {
+        let (model, quality) = (model(), Quality::from_percent(30.0).unwrap());
+        let own =
+            encode_events(model.network(), &features(), 0..FRAMES, quality.fraction(), Firing::default()).unwrap();
+        let refined = |rounds| {
+            let refinement = Refinement::new(&model, rounds).unwrap();
+            refinement.events(&features(), 0..FRAMES, quality.fraction(), 0.0).unwrap()
+        };
+        assert_eq!(refined(0), own);
+        let losses = [0, 5, 40].map(|rounds| loss(&model, &refined(rounds), quality));
+        assert!(losses[1] < losses[0] && losses[2] < 0.99 * losses[1], "{losses:?}");
+    }
+
+    #[test]
+    fn refined_events_depend_on_the_chunk_and_its_reach_only() {
+        let model = model();
+        let refinement = Refinement { warm_up: 12, ..Refinement::new(&model, 6).unwrap() };
+        let (before, after) = refinement.reach();
+        assert!(before < 30 && after < 30);
+        let features = features();
+        let whole = refinement.events(&features, 30..60, 0.3, 0.1).unwrap();
+        let piece = &features[(30 - before) * BANDS..(60 + after) * BANDS];
+        assert_eq!(refinement.events(piece, before..before + 30, 0.3, 0.1).unwrap(), whole);
     }
 }
