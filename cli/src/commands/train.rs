@@ -7,8 +7,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use spiccato_datasets::find_sources;
 use spiccato_training::config::DataSource;
-use spiccato_training::data::{Corpus, CorpusSettings, WeightedSources, open_corpus};
-use spiccato_training::{InitialWeights, Outcome, Report, Trainer, TrainingConfig, check_vacant, device};
+use spiccato_training::data::{Corpus, CorpusSettings, WeightedSources, open_corpus_together};
+use spiccato_training::{
+    InitialWeights, Outcome, Processes, Report, Trainer, TrainingConfig, check_vacant, device, processes,
+};
 
 use crate::args::positive;
 use crate::progress::Bar;
@@ -53,45 +55,24 @@ pub(crate) struct TrainArgs {
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
-    model::use_threads(args.threads)?;
-    let device = device(&args.device)?;
-    let mut trainer = if args.resume {
-        if args.config.is_some() || !args.set.is_empty() {
-            bail!("a resumed run keeps its configuration; leave --config and --set away or start another run");
-        }
-        Some(Trainer::resume(&args.out)?.to_device(&device)?)
-    } else {
-        check_vacant(&args.out)?; // now, not after all has been decoded
-        None
-    };
-    let config = match &trainer {
-        Some(trainer) => trainer.config().clone(),
-        None => configuration(args)?,
-    };
-    let initial = args.initial.as_ref().map(|path| InitialWeights::load(path, &config)).transpose()?;
-    let bar = Bar::new(args.quiet);
-    let corpus = corpus(args, &config, &bar)?;
-    let trainer = match &mut trainer {
-        Some(trainer) => trainer,
-        None => {
-            let mut started = Trainer::start(config, &corpus, &args.out)?;
-            if let Some(weights) = &initial {
-                started = started.begin_with(weights)?;
-            }
-            trainer.insert(started.to_device(&device)?)
-        }
-    };
+    let processes = processes()?;
+    // Process 0 speaks for all.
+    let quiet = args.quiet || processes.rank() > 0;
+    let bar = Bar::new(quiet);
+    let prepared = prepare(args, &bar, quiet, &*processes);
+    let (trainer, corpus) = prepared.inspect_err(|error| processes.fail(error))?;
+    let mut trainer = trainer.with_processes(processes);
     let stop = interrupt::stop_by_flag();
     let steps = trainer.config().steps;
     let outcome = trainer.run(&corpus, |step, report| {
         bar.set("training", step as f64 / steps as f64);
-        if let Some(report) = report.filter(|_| !args.quiet) {
+        if let Some(report) = report.filter(|_| !quiet) {
             bar.note(&line(report, steps));
         }
         !stop.load(Ordering::Relaxed)
     })?;
     bar.finish();
-    if !args.quiet {
+    if !quiet {
         match outcome {
             Outcome::Finished => eprintln!("finished: {}", args.out.join("model.safetensors").display()),
             _ => eprintln!("interrupted after step {}; go on with --resume", trainer.step()),
@@ -100,8 +81,37 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
+/// The run as it begins or goes on, and its data: the same in all processes.
+fn prepare(args: &TrainArgs, bar: &Bar, quiet: bool, processes: &dyn Processes) -> Result<(Trainer, Corpus)> {
+    model::use_threads(args.threads)?;
+    let device = device(&args.device)?;
+    if args.resume {
+        if args.config.is_some() || !args.set.is_empty() {
+            bail!("a resumed run keeps its configuration; leave --config and --set away or start another run");
+        }
+        let trainer = Trainer::resume(&args.out)?.to_device(&device)?;
+        let corpus = corpus(args, trainer.config(), bar, quiet, processes)?;
+        return Ok((trainer, corpus));
+    }
+    check_vacant(&args.out)?; // now, not after all has been decoded
+    let config = configuration(args)?;
+    let initial = args.initial.as_ref().map(|path| InitialWeights::load(path, &config)).transpose()?;
+    let corpus = corpus(args, &config, bar, quiet, processes)?;
+    let mut trainer = Trainer::start(config, &corpus, &args.out)?;
+    if let Some(weights) = &initial {
+        trainer = trainer.begin_with(weights)?;
+    }
+    Ok((trainer.to_device(&device)?, corpus))
+}
+
 /// The decoded data of the run: that of --data, or the sources of the configuration.
-fn corpus(args: &TrainArgs, config: &TrainingConfig, bar: &Bar) -> Result<Corpus> {
+fn corpus(
+    args: &TrainArgs,
+    config: &TrainingConfig,
+    bar: &Bar,
+    quiet: bool,
+    processes: &dyn Processes,
+) -> Result<Corpus> {
     let sources = match &args.data {
         Some(folder) => vec![DataSource { path: folder.clone(), weight: 1.0 }],
         None => config.sources.clone(),
@@ -115,7 +125,7 @@ fn corpus(args: &TrainArgs, config: &TrainingConfig, bar: &Bar) -> Result<Corpus
         for missing in &set.missing {
             bar.note(&format!("missing: {}", missing.display()));
         }
-        if !args.quiet {
+        if !quiet {
             bar.note(&format!("{}: {set}", path.display()));
         }
         mixture.push(WeightedSources { weight: *weight, sources: set.sources });
@@ -124,14 +134,15 @@ fn corpus(args: &TrainArgs, config: &TrainingConfig, bar: &Bar) -> Result<Corpus
     let mut settings = CorpusSettings::new(cache);
     settings.cache_bytes = args.cache_gb.map(|gigabytes| (gigabytes * 1e9) as u64);
     (settings.seed, settings.samples_per_step) = (config.seed, config.samples_per_step());
-    let corpus = open_corpus(&mixture, &settings, |done, all| bar.set("decoding", done as f64 / all.max(1) as f64))?;
+    let tell = |done: usize, all: usize| bar.set("decoding", done as f64 / all.max(1) as f64);
+    let corpus = open_corpus_together(&mixture, &settings, tell, processes)?;
     for (path, reason) in &corpus.rejected {
         bar.note(&format!("left out: {}: {reason}", path.display()));
     }
     for note in &corpus.notes {
         bar.note(&format!("note: {note}"));
     }
-    if !args.quiet {
+    if !quiet {
         let (training, validation) = (corpus.training_hours(), corpus.validation_hours());
         bar.note(&format!("{training:.2} h for training, {validation:.2} h for validation"));
     }
