@@ -26,8 +26,7 @@ clang=${CLANG:-$(find_first clang clang-21 clang-19 clang-16 clang-14)}
 archiver=${LLVM_AR:-$(find_first llvm-ar llvm-ar-21 llvm-ar-19 llvm-ar-16 llvm-ar-14)}
 
 export CC_wasm32_unknown_unknown=$clang AR_wasm32_unknown_unknown=$archiver
-# Nothing that is called draws random numbers, but dependencies of Candle could: there is no source of them.
-export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='-C target-feature=+simd128 --cfg getrandom_backend="unsupported"'
+export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='-C target-feature=+simd128'
 cargo build --manifest-path wasm/Cargo.toml --target "$target" --release --locked
 
 folder=$(cargo metadata --manifest-path wasm/Cargo.toml --format-version 1 --no-deps --locked |
