@@ -35,4 +35,5 @@ mkdir -p dist
 cp page/* dist/
 cp "$folder/$target/release/spiccato_wasm.wasm" dist/spiccato.wasm
 cp ../models/default.safetensors dist/model.safetensors
+cp ../testdata/piano/prelude.flac dist/example.flac
 ls -l dist

@@ -59,6 +59,16 @@ class Codec {
   }
 }
 
+// As after the last part, where it fails: events can be shown without sound, and sound heard without events.
+function attempt(name) {
+  try {
+    return codec.call(name);
+  } catch (error) {
+    failed(error);
+    return 0;
+  }
+}
+
 // Lets messages in.
 const breathe = () => new Promise((done) => setTimeout(done));
 
@@ -73,14 +83,14 @@ async function open(bytes, mine) {
   let [decoding, moreEvents, moreSound, firstFrame, firstSample] = [0, true, true, 0, 0];
   while (moreEvents || moreSound) {
     if (moreEvents) {
-      const frames = codec.call('next_events');
+      const frames = attempt('next_events');
       moreEvents = frames > 0;
       if (moreEvents) postMessage({ type: 'events', first: firstFrame, frames, pairs: new Uint16Array(codec.output()) });
       firstFrame += frames;
     }
     if (moreSound) {
       const begin = performance.now();
-      const frames = codec.call('next_block');
+      const frames = attempt('next_block');
       moreSound = frames > 0;
       decoding += performance.now() - begin;
       const interleaved = new Float32Array(codec.output());

@@ -28,7 +28,8 @@ struct State {
 /// A file under way: its sound and its events, each read from front to back.
 #[derive(Debug)]
 struct OpenFile {
-    sound: DecodedStream<File>,
+    /// Or why there is none: events can be shown without the model that sounds need.
+    sound: std::result::Result<DecodedStream<File>, String>,
     events: Reader<File>,
 }
 
@@ -99,15 +100,16 @@ pub extern "C" fn info() -> i32 {
     })
 }
 
-/// Opens the `.spic` file that is the input, to be decoded from front to back; damage becomes silence.
+/// Opens the `.spic` file that is the input, to be decoded from front to back; damage becomes silence. A file of another model
+/// has no sound, but may have events.
 #[unsafe(no_mangle)]
 pub extern "C" fn open_file() -> i32 {
     answer(|state| {
         let (file, model) = (std::mem::take(&mut state.input), state.model()?);
-        let sound = Decoder::new(model).on_damage(OnDamage::Skip).stream_with_index(Cursor::new(file.clone()))?;
+        let sound = Decoder::new(model).on_damage(OnDamage::Skip).stream_with_index(Cursor::new(file.clone()));
         let mut events = Reader::with_index(Cursor::new(file), Methods::all(), OnDamage::Skip)?;
         events.set_methods(model.complete(Methods::all(), events.header().quality));
-        state.file = Some(OpenFile { sound, events });
+        state.file = Some(OpenFile { sound: sound.map_err(|error| error.to_string()), events });
         Ok(0)
     })
 }
@@ -117,7 +119,7 @@ pub extern "C" fn open_file() -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn next_block() -> i32 {
     answer(|state| {
-        let OpenFile { sound, .. } = state.file()?;
+        let sound = state.file()?.sound.as_mut().map_err(|reason| Error::Usage(reason.clone()))?;
         let channels = usize::from(sound.format().channels);
         let mut bytes = Vec::new();
         let block = sound.next_block()?.unwrap_or_default();
