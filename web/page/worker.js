@@ -93,7 +93,7 @@ async function open(bytes, mine) {
       const frames = attempt('next_block');
       moreSound = frames > 0;
       decoding += performance.now() - begin;
-      const interleaved = new Float32Array(codec.output());
+      const interleaved = new Float32Array(moreSound ? codec.output() : 0);
       const count = facts.channels;
       const channels = Array.from({ length: count }, (_, c) => Float32Array.from({ length: frames }, (_, n) => interleaved[n * count + c]));
       const mono = count === 1 ? channels[0] : channels[0].map((x, n) => 0.5 * (x + channels[1][n]));
