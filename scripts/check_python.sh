@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the wheel of the Python package, installs it in an environment of its own, and runs its tests and mypy. Left out, with a
-# word, where there is no Python from 3.9 on with venv, or its packages or crates can't be had.
+# Builds the wheel of the Python package, installs it in an environment of its own, and runs its tests and mypy. Left
+# out, with a word, where there is no Python from 3.9 on with venv, or its packages or crates can't be had.
 #
 # The build has the development profile of the main workspace, so that what it shares with that is not compiled again.
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the program for Linux as one statically linked file, with its manual pages and completions: a tarball in the form that
-# `cargo binstall` looks for, and a Debian package where cargo-deb is installed.
+# Makes the program for Linux as one statically linked file, with its manual pages and completions: a tarball in the
+# form that `cargo binstall` looks for, and a Debian package where cargo-deb is installed.
 #
 #     scripts/tarball.sh [RELEASE OR DEV]     # the profile; release by default
 #

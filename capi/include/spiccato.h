@@ -31,8 +31,8 @@ extern "C" {
 // `path` is null or a string that ends with a zero byte: UTF-8, or any bytes on Unix.
 SpiccatoModel *spiccato_open(const char *path);
 
-// Compresses interleaved samples with full scale from -1 to 1 to the content of a `.spic` file, at a bitrate of the whole
-// file in kilobits per second.
+// Compresses interleaved samples with full scale from -1 to 1 to the content of a `.spic` file, at a bitrate of the
+// whole file in kilobits per second.
 //
 // Returns the bytes and their number in `size`; null on failure. `spiccato_free` frees them.
 //

@@ -1,7 +1,8 @@
 //! C interface of the Spiccato audio codec: open a model, encode, decode, free, and the text of the last error.
 //!
 //! The header `include/spiccato.h` is written by cbindgen from this file. What C passes is checked as far as it can be:
-//! pointers for null and alignment, lengths for overflow, models for being open. A panic ends at the border, as an error.
+//! pointers for null and alignment, lengths for overflow, models for being open. A panic ends at the border, as an
+//! error.
 #![allow(unsafe_code)] // C's pointers; the reasons are beside each use
 
 mod objects;
@@ -57,8 +58,8 @@ pub unsafe extern "C" fn spiccato_open(path: *const c_char) -> *mut SpiccatoMode
     })
 }
 
-/// Compresses interleaved samples with full scale from -1 to 1 to the content of a `.spic` file, at a bitrate of the whole
-/// file in kilobits per second.
+/// Compresses interleaved samples with full scale from -1 to 1 to the content of a `.spic` file, at a bitrate of the
+/// whole file in kilobits per second.
 ///
 /// Returns the bytes and their number in `size`; null on failure. `spiccato_free` frees them.
 ///

@@ -1,7 +1,7 @@
 //! What C holds: models, files and samples that were handed out and not given back yet, by their addresses.
 //!
-//! The owners stay here, so that giving back is no `unsafe` act: an address that is not known, or no longer, is nothing to
-//! free, and a model that is no longer there is an error.
+//! The owners stay here, so that giving back is no `unsafe` act: an address that is not known, or no longer, is nothing
+//! to free, and a model that is no longer there is an error.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

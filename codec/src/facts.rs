@@ -70,7 +70,8 @@ pub enum TagText {
 }
 
 impl FileFacts {
-    /// Reads a whole file. Damage is among the facts, no error; `model` decodes the events if the file was made with it.
+    /// Reads a whole file. Damage is among the facts, no error; `model` decodes the events if the file was made with
+    /// it.
     ///
     /// # Errors
     /// [`Error::Format`] if this is no `.spic` file or its header can't be read; [`Error::Stream`] if reading fails.

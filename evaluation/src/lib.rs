@@ -1,6 +1,7 @@
 //! Measures how near decoded audio is to its original, compares codecs, and studies the events of a model.
 //!
-//! - [`scores`]: every metric of [`METRICS`] for one pair of signals, [`log_mel_distance`] and [`visqol_score`] one each;
+//! - [`scores`]: every metric of [`METRICS`] for one pair of signals, [`log_mel_distance`] and [`visqol_score`] one
+//!   each;
 //!   [`bd_rate()`] compares two rate-distortion curves, and [`statistics`] gives confidence intervals of means over files.
 //! - [`assess`]: one model on one file: compress, decompress, measure.
 //! - [`Study`]: several codecs (models, and external programs listed in [`Peers`]) at several bitrates over many files.

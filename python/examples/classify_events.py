@@ -31,4 +31,4 @@ for _ in range(300):
     weights -= 5.0 * inputs[train].T @ error / len(error)
     bias -= 5.0 * error.mean()
 right = ((inputs[test] @ weights + bias > 0) == labels[test]).mean()
-print(f"{inputs.shape[1]} neurons, {right:.0%} of {len(labels[test])} notes that were not trained on are classified right")
+print(f"{inputs.shape[1]} neurons; of {len(labels[test])} other notes, {right:.0%} are classified right")

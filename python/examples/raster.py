@@ -2,8 +2,8 @@
 
     python raster.py [FILE.spic] [OUT.png]
 
-matplotlib is needed. Cells begin with # %%, so that editors run them one by one, like a notebook. Without a file, a few notes
-are encoded first.
+matplotlib is needed. Cells begin with # %%, so that editors run them one by one, like a notebook. Without a file, a few
+notes are encoded first.
 """
 
 # %%

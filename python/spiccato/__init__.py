@@ -7,8 +7,8 @@
 >>> x.kbps, x.seconds, x.events               # events: neurons x frames, 62.5 frames a second
 >>> y, sr = codec.decode(x)                   # the length, rate and channels of the original
 
-Errors are ``ValueError`` (what was given can't be used) and ``OSError`` (a file can't be read or written), with the text
-of the library. Encoding and decoding release the interpreter's lock, and Ctrl-C interrupts them.
+Errors are ``ValueError`` (what was given can't be used) and ``OSError`` (a file can't be read or written), with the
+text of the library. Encoding and decoding release the interpreter's lock, and Ctrl-C interrupts them.
 """
 
 from __future__ import annotations
@@ -104,15 +104,15 @@ class Compressed:
     def csr(self) -> Tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The events as compressed sparse rows: ``(indptr, indices)``, of shapes (neurons + 1,) and (events,).
 
-        Neuron ``k`` fires in the frames ``indices[indptr[k]:indptr[k + 1]]``, which ascend. Raises ``ValueError`` if the file
-        was made with another model than the codec's.
+        Neuron ``k`` fires in the frames ``indices[indptr[k]:indptr[k + 1]]``, which ascend. Raises ``ValueError`` if
+        the file was made with another model than the codec's.
         """
         indptr, indices, _, _ = self._codec._model.events(self.bytes)
         return indptr, indices
 
     @property
     def events(self) -> Any:
-        """The events, neurons x frames: a ``scipy.sparse.csr_matrix`` of ``uint8`` ones, or :attr:`csr` without SciPy."""
+        """The events, neurons x frames: a ``scipy.sparse.csr_matrix`` of ``uint8`` ones; without SciPy, :attr:`csr`."""
         try:
             from scipy.sparse import csr_matrix
         except ImportError:
@@ -122,8 +122,9 @@ class Compressed:
         return csr_matrix((ones, indices, indptr), shape=(self.neurons, self.frames))
 
     def dense(self, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-        """The events as zeros and ones of shape (frames, 1, neurons): (time, batch, neuron), as libraries of spiking networks
-        take them. ``torch.from_numpy`` takes it without a copy; ``numpy.concatenate(…, axis=1)`` joins excerpts of equal length to a batch.
+        """The events as zeros and ones of shape (frames, 1, neurons): (time, batch, neuron), as libraries of spiking
+        networks take them. ``torch.from_numpy`` takes it without a copy; ``numpy.concatenate(…, axis=1)`` joins
+        excerpts of equal length to a batch.
         """
         indptr, indices = self.csr
         dense = np.zeros((self.frames, 1, self.neurons), dtype=dtype)
@@ -179,12 +180,13 @@ class Codec:
     ) -> Compressed:
         """Compresses samples.
 
-        ``wav`` has the shape (n,), (channels, n), or (n, channels) with ``axis=0``: ``axis`` is that of time. There are 1 or 2
-        channels of floating-point samples with full scale ±1, in anything that ``numpy.asarray`` takes. ``sr`` is the sample
-        rate in Hz.
+        ``wav`` has the shape (n,), (channels, n), or (n, channels) with ``axis=0``: ``axis`` is that of time. There are
+        1 or 2 channels of floating-point samples with full scale ±1, in anything that ``numpy.asarray`` takes. ``sr``
+        is the sample rate in Hz.
 
         ``bitrate`` is that of the whole file in kbit/s, 3 by default. ``quality`` from 0 to 1 takes its place: simple
-        passages then take fewer bits than others, and no search is needed. ``tags`` are texts that the file shall carry.
+        passages then take fewer bits than others, and no search is needed. ``tags`` are texts that the file shall
+        carry.
         """
         if bitrate is not None and quality is not None:
             raise ValueError("bitrate and quality exclude each other: give one of them")
@@ -203,8 +205,9 @@ class Codec:
     ) -> Tuple[Array, int]:
         """Decompresses a :class:`Compressed`, the content of a ``.spic`` file, or the file of this name.
 
-        Returns float32 samples, which may exceed full scale a little, and their rate: shape (n,) for one channel, (2, n) for two, or (n, 2) with ``axis=0``. Length,
-        rate and channels are those of the original; ``sr`` in Hz and ``channels`` ask for others.
+        Returns float32 samples, which may exceed full scale a little, and their rate: shape (n,) for one channel, (2,
+        n) for two, or (n, 2) with ``axis=0``. Length, rate and channels are those of the original; ``sr`` in Hz and
+        ``channels`` ask for others.
         """
         samples, rate, count = self._model.decode(_content(x), sr, channels)
         if count > 1:
@@ -220,8 +223,8 @@ class Codec:
     def features(self, wav: Samples, sr: int, *, axis: int = -1) -> Array:
         """What the network sees: log magnitudes of the mean of the channels at a fixed loudness, shape (bands, frames).
 
-        256 bands to 12 kHz, 62.5 frames a second; frame ``t`` is centred on ``t * 0.016`` seconds. ``wav``, ``sr`` and ``axis``
-        are as in :meth:`encode`.
+        256 bands to 12 kHz, 62.5 frames a second; frame ``t`` is centred on ``t * 0.016`` seconds. ``wav``, ``sr`` and
+        ``axis`` are as in :meth:`encode`.
         """
         features, bands = self._model.features(mono(wav, axis), sr)
         return np.ascontiguousarray(features.reshape(-1, bands).T)
@@ -251,7 +254,8 @@ def read(path: Path) -> Compressed:
 def info(path: Path) -> dict[str, Any]:
     """What a ``.spic`` file holds, as ``spiccato info --json`` prints it: sizes, rates, methods, damage, tags.
 
-    Damaged chunks are listed under ``"damage"``. Raises ``ValueError`` only if the file is none or its header is damaged.
+    Damaged chunks are listed under ``"damage"``. Raises ``ValueError`` only if the file is none or its header is
+    damaged.
     """
     facts: dict[str, Any] = json.loads(load()._model.facts(_content(path)))
     return facts

@@ -1,5 +1,5 @@
-//! The compiled part of the Python package `spiccato`: it takes flat arrays and bytes. `spiccato/__init__.py` gives them
-//! their shapes and the documentation for users.
+//! The compiled part of the Python package `spiccato`: it takes flat arrays and bytes. `spiccato/__init__.py` gives
+//! them their shapes and the documentation for users.
 
 mod error;
 mod metrics;

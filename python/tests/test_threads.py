@@ -79,7 +79,8 @@ def test_signals_are_handled_during_the_work(codec, unforced):
 
     # Signals that come in together count once. After the work one would be handled, before it one or two: not five.
     previous = signal.signal(signal.SIGUSR1, handler)
-    main, samples = threading.main_thread().ident, np.random.default_rng(0).uniform(-0.1, 0.1, 1 << 21).astype(np.float32)
+    main = threading.main_thread().ident
+    samples = np.random.default_rng(0).uniform(-0.1, 0.1, 1 << 21).astype(np.float32)
     try:
         with pytest.raises(Stop):
             with Ticks(lambda: signal.pthread_kill(main, signal.SIGUSR1)):

@@ -10,7 +10,8 @@ const shownTime = (seconds) => {
   const tenths = Math.floor(seconds * 10 + 1e-6);
   return `${Math.floor(tenths / 600)}:${String(Math.floor((tenths % 600) / 10)).padStart(2, '0')}.${tenths % 10}`;
 };
-const shownSize = (bytes) => (bytes < 1e4 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const shownSize = (bytes) =>
+  bytes < 1e4 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
 function say(text, wrong = false) {
   at('status').textContent = text;
@@ -22,9 +23,11 @@ let worker;
 try {
   worker = new Worker('worker.js');
   worker.onmessage = ({ data }) => answers[data.type](data);
-  worker.onerror = (event) => say(`The decoder could not be started: ${event.message ?? 'worker.js was not found'}`, true);
+  worker.onerror = (event) =>
+    say(`The decoder could not be started: ${event.message ?? 'worker.js was not found'}`, true);
 } catch {
-  const serve = 'This browser loads no parts of pages that are opened as files. Serve the folder: python3 -m http.server';
+  const serve =
+    'This browser loads no parts of pages that are opened as files. Serve the folder: python3 -m http.server';
   say(location.protocol === 'file:' ? serve : 'This browser can not start the decoder.', true);
 }
 
@@ -66,7 +69,8 @@ const answers = {
     at('save-wav').disabled = false;
     const encoded = state.encoding === null ? '' : `Compressed in ${state.encoding.toFixed(1)} s. `;
     const speed = (state.facts.seconds / seconds).toFixed(0);
-    if (!state.facts.damage.length) say(`${encoded}Decoded in ${seconds.toFixed(1)} s, ${speed} times as fast as it plays.`);
+    if (!state.facts.damage.length)
+      say(`${encoded}Decoded in ${seconds.toFixed(1)} s, ${speed} times as fast as it plays.`);
     state.views.sort(at('sort').checked);
     refresh();
   },
@@ -84,7 +88,10 @@ function showFacts(facts) {
     size,
     bitrate: `${facts.kbps.toFixed(2)} kbit/s`,
     sound: `${shownTime(facts.seconds)}, ${facts.channels === 1 ? 'mono' : 'stereo'}, ${facts.sample_rate} Hz`,
-    events: facts.events === null ? 'of another model' : `${facts.events} of ${facts.neurons} neurons, ${facts.events_per_second.toFixed(0)} a second`,
+    events:
+      facts.events === null
+        ? 'of another model'
+        : `${facts.events} of ${facts.neurons} neurons, ${facts.events_per_second.toFixed(0)} a second`,
   };
   at('facts').replaceChildren(
     ...Object.entries(list).map(([key, value]) => {
@@ -102,7 +109,16 @@ function showFacts(facts) {
 function begin(name, original) {
   asked++;
   state.player?.close();
-  Object.assign(state, { name, original, file: null, facts: null, player: null, views: null, done: null, encoding: null });
+  Object.assign(state, {
+    name,
+    original,
+    file: null,
+    facts: null,
+    player: null,
+    views: null,
+    done: null,
+    encoding: null,
+  });
   at('transport').hidden = at('views').hidden = at('facts').hidden = true;
   return asked;
 }
@@ -129,7 +145,9 @@ async function open(bytes, name) {
       sound.getChannelData(channel).forEach((x, n) => (samples[n * channels + channel] = x));
     }
     say(`Compressing ${shownTime(sound.duration)} …`);
-    worker.postMessage({ type: 'encode', samples, rate: sound.sampleRate, channels, kbps: Number(at('kbps').value) }, [samples.buffer]);
+    worker.postMessage({ type: 'encode', samples, rate: sound.sampleRate, channels, kbps: Number(at('kbps').value) }, [
+      samples.buffer,
+    ]);
   } catch (error) {
     say(`${name} is no .spic file, and no recording that this browser can decode: ${error.message}`, true);
   }
@@ -185,7 +203,10 @@ function changed() {
 function choose(neuron) {
   if (!state.views || state.views.chosen === neuron) return;
   state.views.chosen = neuron;
-  at('neuron').textContent = neuron === null ? 'Point at an event, or choose a neuron with the arrow keys up and down.' : state.views.describe(neuron);
+  at('neuron').textContent =
+    neuron === null
+      ? 'Point at an event, or choose a neuron with the arrow keys up and down.'
+      : state.views.describe(neuron);
   refresh();
 }
 
@@ -217,7 +238,8 @@ at('waveform').onpointerdown = (event) => {
 };
 at('raster').onpointermove = ({ offsetX, offsetY }) => {
   const { player, views } = state;
-  if (views) choose(views.neuronAt(at('raster'), offsetX, offsetY, player.position / player.rate, Number(at('span').value)));
+  if (views)
+    choose(views.neuronAt(at('raster'), offsetX, offsetY, player.position / player.rate, Number(at('span').value)));
 };
 at('raster').onpointerleave = () => choose(null);
 

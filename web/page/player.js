@@ -1,7 +1,7 @@
 'use strict';
 
-// Plays blocks of samples as they are decoded: each is scheduled at its place, to the sample. Where decoding falls behind,
-// the clock stops until the next block is there.
+// Plays blocks of samples as they are decoded: each is scheduled at its place, to the sample. Where decoding falls
+// behind, the clock stops until the next block is there.
 
 class Player {
   constructor(rate, channels, length, changed) {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Spectra of the decoded sound, one for each frame of events, as levels of rows on a logarithmic axis and of piano keys.
-// Used by worker.js; views.js takes the axis from here.
+// Spectra of the decoded sound, one for each frame of events, as levels of rows on a logarithmic axis and of piano
+// keys. Used by worker.js; views.js takes the axis from here.
 
 const FRAMES_PER_SECOND = 62.5;
 const ROWS = 160;
@@ -12,7 +12,8 @@ const FLOOR = 100;
 
 const rowFrequency = (row) => LOWEST * (HIGHEST / LOWEST) ** (row / (ROWS - 1));
 const keyFrequency = (key) => 440 * 2 ** ((key - 48) / 12);
-const keyName = (key) => ['A', 'A♯', 'B', 'C', 'C♯', 'D', 'D♯', 'E', 'F', 'F♯', 'G', 'G♯'][key % 12] + Math.floor((key + 9) / 12);
+const keyName = (key) =>
+  ['A', 'A♯', 'B', 'C', 'C♯', 'D', 'D♯', 'E', 'F', 'F♯', 'G', 'G♯'][key % 12] + Math.floor((key + 9) / 12);
 
 class Spectra {
   constructor(rate) {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Waveform, spectrogram and event raster. The two latter scroll together with the sound; what came in from the decoder is
-// kept as pictures of some hundred frames each.
+// Waveform, spectrogram and event raster. The two latter scroll together with the sound; what came in from the decoder
+// is kept as pictures of some hundred frames each.
 
 const COLUMNS = 512; // frames in a picture
 const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -9,8 +9,20 @@ const dark = matchMedia('(prefers-color-scheme: dark)');
 // Black, violet, orange, pale yellow; on light paper the other way round, from white to dark violet.
 function colourMap() {
   const stops = dark.matches
-    ? [[16, 18, 24], [72, 24, 106], [190, 55, 80], [252, 150, 40], [252, 253, 191]]
-    : [[255, 255, 255], [205, 218, 235], [110, 150, 200], [50, 75, 150], [24, 12, 60]];
+    ? [
+        [16, 18, 24],
+        [72, 24, 106],
+        [190, 55, 80],
+        [252, 150, 40],
+        [252, 253, 191],
+      ]
+    : [
+        [255, 255, 255],
+        [205, 218, 235],
+        [110, 150, 200],
+        [50, 75, 150],
+        [24, 12, 60],
+      ];
   return Array.from({ length: 256 }, (_, level) => {
     const place = (level / 255) * (stops.length - 1);
     const below = Math.min(stops.length - 2, Math.floor(place));
@@ -73,7 +85,8 @@ class Views {
     this.rows.set(rows.subarray(0, fit * ROWS), first * ROWS);
     this.keys.set(keys.subarray(0, fit * KEYS), first * KEYS);
     this.levels = first + fit;
-    for (let picture = Math.floor(first / COLUMNS); picture * COLUMNS < this.levels; picture++) this.pictures[picture] = null;
+    for (let picture = Math.floor(first / COLUMNS); picture * COLUMNS < this.levels; picture++)
+      this.pictures[picture] = null;
     this.averages.clear();
     this.mean = null;
   }
@@ -145,7 +158,13 @@ class Views {
     const first = from * FRAMES_PER_SECOND;
     for (let index = Math.floor(first / COLUMNS); index * COLUMNS < first + width / frameWidth; index++) {
       if (index * COLUMNS >= this.levels) break;
-      context.drawImage(this.picture(index), (index * COLUMNS - first - 0.5) * frameWidth, 0, COLUMNS * frameWidth, height);
+      context.drawImage(
+        this.picture(index),
+        (index * COLUMNS - first - 0.5) * frameWidth,
+        0,
+        COLUMNS * frameWidth,
+        height,
+      );
     }
     context.font = '11px system-ui, sans-serif';
     for (const hertz of [100, 1000, 10000]) {
@@ -174,7 +193,8 @@ class Views {
     if (this.chosen !== null) {
       context.fillStyle = style('--chosen');
       for (const frame of this.byNeuron[this.chosen]) {
-        if (frame >= first && frame <= last) context.fillRect(x(frame) - 1, y(this.chosen) - 1.5, size[0] + 2, size[1] + 3);
+        if (frame >= first && frame <= last)
+          context.fillRect(x(frame) - 1, y(this.chosen) - 1.5, size[0] + 2, size[1] + 3);
       }
     }
     this.playhead(context, ((position - from) / shown) * width, height);
@@ -200,9 +220,15 @@ class Views {
   // event-triggered average.
   average(neuron) {
     if (!this.averages.has(neuron)) {
-      this.mean ??= this.meanOf(Array.from({ length: this.levels }, (_, frame) => frame), 1);
+      this.mean ??= this.meanOf(
+        Array.from({ length: this.levels }, (_, frame) => frame),
+        1,
+      );
       const around = this.meanOf(this.byNeuron[neuron], 4);
-      this.averages.set(neuron, around.map((level, key) => ((level - this.mean[key]) * FLOOR) / 255));
+      this.averages.set(
+        neuron,
+        around.map((level, key) => ((level - this.mean[key]) * FLOOR) / 255),
+      );
     }
     return this.averages.get(neuron);
   }
@@ -218,8 +244,8 @@ class Views {
     return sums.map((sum) => sum / Math.max(1, count));
   }
 
-  // Keys that are louder than their neighbours with the neuron's events, the loudest first. Below F2 the spectra don't tell
-  // keys apart.
+  // Keys that are louder than their neighbours with the neuron's events, the loudest first. Below F2 the spectra don't
+  // tell keys apart.
   preferred(neuron) {
     const average = this.average(neuron);
     const peaks = [];
@@ -227,14 +253,22 @@ class Views {
       const neighbours = Math.max(average[key - 1], average[key + 1] ?? -Infinity);
       if (average[key] > 3 && average[key] >= neighbours) peaks.push(key);
     }
-    return peaks.sort((a, b) => average[b] - average[a]).slice(0, 3).map((key) => ({ key, decibels: average[key] }));
+    return peaks
+      .sort((a, b) => average[b] - average[a])
+      .slice(0, 3)
+      .map((key) => ({ key, decibels: average[key] }));
   }
 
   describe(neuron) {
     const count = this.byNeuron[neuron].length;
     const times = `${count} event${count === 1 ? '' : 's'}`;
-    const keys = count < 3 ? [] : this.preferred(neuron).map(({ key, decibels }) => `${keyName(key)} (+${decibels.toFixed(0)} dB)`);
-    const meaning = keys.length ? `louder with them than on average: ${keys.join(', ')}` : 'no key stands out with them';
+    const keys =
+      count < 3
+        ? []
+        : this.preferred(neuron).map(({ key, decibels }) => `${keyName(key)} (+${decibels.toFixed(0)} dB)`);
+    const meaning = keys.length
+      ? `louder with them than on average: ${keys.join(', ')}`
+      : 'no key stands out with them';
     return `Neuron ${neuron}: ${times}, ${(count / this.seconds).toFixed(2)} a second; ${meaning}`;
   }
 
@@ -242,7 +276,9 @@ class Views {
   sort(byPitch) {
     const neurons = Array.from({ length: this.neurons }, (_, neuron) => neuron);
     if (byPitch) {
-      const pitch = neurons.map((neuron) => (this.byNeuron[neuron].length < 3 ? -1 : (this.preferred(neuron)[0]?.key ?? -1)));
+      const pitch = neurons.map((neuron) =>
+        this.byNeuron[neuron].length < 3 ? -1 : (this.preferred(neuron)[0]?.key ?? -1),
+      );
       neurons.sort((a, b) => pitch[a] - pitch[b] || a - b);
     }
     neurons.forEach((neuron, row) => (this.order[neuron] = row));

@@ -1,7 +1,7 @@
 'use strict';
 
-// The codec, away from the page's own thread. Takes { type: 'open', bytes } and { type: 'encode', samples, rate, channels, kbps };
-// gives messages of the types ready, facts, events, block, levels, done, encoded and error.
+// The codec, away from the page's own thread. Takes { type: 'open', bytes } and { type: 'encode', samples, rate,
+// channels, kbps }; gives messages of the types ready, facts, events, block, levels, done, encoded and error.
 
 importScripts('spectrum.js');
 
@@ -85,7 +85,8 @@ async function open(bytes, mine) {
     if (moreEvents) {
       const frames = attempt('next_events');
       moreEvents = frames > 0;
-      if (moreEvents) postMessage({ type: 'events', first: firstFrame, frames, pairs: new Uint16Array(codec.output()) });
+      if (moreEvents)
+        postMessage({ type: 'events', first: firstFrame, frames, pairs: new Uint16Array(codec.output()) });
       firstFrame += frames;
     }
     if (moreSound) {
@@ -95,7 +96,9 @@ async function open(bytes, mine) {
       decoding += performance.now() - begin;
       const interleaved = new Float32Array(moreSound ? codec.output() : 0);
       const count = facts.channels;
-      const channels = Array.from({ length: count }, (_, c) => Float32Array.from({ length: frames }, (_, n) => interleaved[n * count + c]));
+      const channels = Array.from({ length: count }, (_, c) =>
+        Float32Array.from({ length: frames }, (_, n) => interleaved[n * count + c]),
+      );
       const mono = count === 1 ? channels[0] : channels[0].map((x, n) => 0.5 * (x + channels[1][n]));
       if (moreSound) postMessage({ type: 'block', first: firstSample, frames, channels });
       firstSample += frames;

@@ -1,10 +1,11 @@
-// The page in a Chromium without a window, against the program: figures, events, samples, errors, and pictures to look at.
+// The page in a Chromium without a window, against the program: figures, events, samples, errors, and pictures to look
+// at.
 //
 //     web/build.sh && cargo build --release && (cd web/test && npm install)
 //     node web/test/page.mjs target/release/spiccato [RECORDING.wav]
 //
-// Without a recording, that of the repository is used. The browser is $SPICCATO_BROWSER or `chromium`. Pictures are written to
-// web/dist/test.
+// Without a recording, that of the repository is used. The browser is $SPICCATO_BROWSER or `chromium`. Pictures are
+// written to web/dist/test.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -68,7 +69,14 @@ async function opened() {
 // Gives the page a file, as if it had been dropped, and waits for its end.
 async function play(page, path) {
   const content = readFileSync(path).toString('base64');
-  await page.evaluate((content) => open(Uint8Array.from(atob(content), (c) => c.charCodeAt(0)), 'a file.spic'), content);
+  await page.evaluate(
+    (content) =>
+      open(
+        Uint8Array.from(atob(content), (c) => c.charCodeAt(0)),
+        'a file.spic',
+      ),
+    content,
+  );
   await page.waitForFunction(() => state.done, { timeout: 180_000 });
 }
 
@@ -81,7 +89,11 @@ try {
   for (const file of readdirSync(golden).filter((name) => name.endsWith('.spic'))) {
     const path = join(golden, file);
     await play(page, path);
-    const found = await page.evaluate(() => ({ facts: state.facts, errors: state.errors.splice(0), events: state.views.byFrame }));
+    const found = await page.evaluate(() => ({
+      facts: state.facts,
+      errors: state.errors.splice(0),
+      events: state.views.byFrame,
+    }));
     assert.deepEqual(found.facts, JSON.parse(run('info', '--json', path)), file);
     if (found.facts.events === null) continue; // range-coded with a model that is not there
     assert.equal(found.errors.length, 1);
@@ -101,10 +113,16 @@ try {
 
   // Sound: the program encodes, both decode.
   const differences = [];
-  for (const options of [['--bitrate', '3'], ['--bitrate', '6'], ['--quality', '50']]) {
+  for (const options of [
+    ['--bitrate', '3'],
+    ['--bitrate', '6'],
+    ['--quality', '50'],
+  ]) {
     const spic = join(folder, 'sound.spic');
     run('compress', '--force', '--quiet', ...options, recording, spic);
-    const native = new Float32Array(run('decompress', '--quiet', '--raw', '--bits', '32f', spic, '-o', '-').buffer.slice(0));
+    const native = new Float32Array(
+      run('decompress', '--quiet', '--raw', '--bits', '32f', spic, '-o', '-').buffer.slice(0),
+    );
     await play(page, spic);
     const { base64, ...found } = await page.evaluate(() => {
       const { player, facts, done, errors } = state;
@@ -127,7 +145,9 @@ try {
     const spectra = new Spectra(found.facts.sample_rate);
     let [error, power] = [0, 0];
     for (let start = 0; start + 2 * spectra.size < web.length; start += spectra.size) {
-      const [ours, theirs] = [web, native].map((x) => spectra.powers(x.subarray(start, start + spectra.size)).map(Math.sqrt));
+      const [ours, theirs] = [web, native].map((x) =>
+        spectra.powers(x.subarray(start, start + spectra.size)).map(Math.sqrt),
+      );
       error += square(ours.map((magnitude, bin) => magnitude - theirs[bin]));
       power += square(theirs);
     }
@@ -140,8 +160,8 @@ try {
     );
     assert.ok(magnitudes < -50, `magnitudes differ by ${magnitudes} dB`);
   }
-  // Phases are free: where two magnitudes are nearly equal, another processor may go on from the other one, and the rest of a
-  // note then has other phases. Most files have no such place.
+  // Phases are free: where two magnitudes are nearly equal, another processor may go on from the other one, and the
+  // rest of a note then has other phases. Most files have no such place.
   assert.ok(differences.filter((decibels) => decibels < -90).length >= 2, `samples differ by ${differences} dB`);
 
   // Playing: the clock runs to the place that was asked for, and beyond; then a neuron, and pictures.
@@ -186,7 +206,9 @@ try {
   assert.deepEqual(made.errors, []);
   assert.ok(Math.abs(made.facts.kbps - 3) < 0.1, `${made.facts.kbps} kbit/s`);
   const encoding = (made.facts.seconds / made.seconds).toFixed(1);
-  console.log(`example: ${made.facts.bytes} bytes, ${made.facts.kbps.toFixed(2)} kbit/s, encoded at ${encoding} x real time`);
+  console.log(
+    `example: ${made.facts.bytes} bytes, ${made.facts.kbps.toFixed(2)} kbit/s, encoded at ${encoding} x real time`,
+  );
 
   assert.deepEqual(problems, []);
   console.log(`no errors; pictures in ${pictures}`);

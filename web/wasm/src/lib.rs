@@ -1,9 +1,10 @@
-//! The codec as functions that a web page calls, without any tool between: numbers go in and out, and bytes through memory
-//! that both sides see.
+//! The codec as functions that a web page calls, without any tool between: numbers go in and out, and bytes through
+//! memory that both sides see.
 //!
-//! A page writes bytes to the address that [`input`] gives and calls the function that takes them. Functions answer with a
-//! number, negative for an error; what else they have to give lies at [`output`]: [`output_size`] bytes of samples, events,
-//! a file, or text in UTF-8 (JSON, or what went wrong). One instance serves one file at a time; `page/worker.js` calls it.
+//! A page writes bytes to the address that [`input`] gives and calls the function that takes them. Functions answer
+//! with a number, negative for an error; what else they have to give lies at [`output`]: [`output_size`] bytes of
+//! samples, events, a file, or text in UTF-8 (JSON, or what went wrong). One instance serves one file at a time;
+//! `page/worker.js` calls it.
 #![allow(unsafe_code)] // for the attribute that names the exports; there is no unsafe block
 
 use std::cell::RefCell;
@@ -100,8 +101,8 @@ pub extern "C" fn info() -> i32 {
     })
 }
 
-/// Opens the `.spic` file that is the input, to be decoded from front to back; damage becomes silence. A file of another model
-/// has no sound, but may have events.
+/// Opens the `.spic` file that is the input, to be decoded from front to back; damage becomes silence. A file of
+/// another model has no sound, but may have events.
 #[unsafe(no_mangle)]
 pub extern "C" fn open_file() -> i32 {
     answer(|state| {
@@ -114,8 +115,8 @@ pub extern "C" fn open_file() -> i32 {
     })
 }
 
-/// Decodes a block: the answer is the number of its frames, 0 after the last block, and the output are the interleaved samples,
-/// 32-bit floating-point numbers.
+/// Decodes a block: the answer is the number of its frames, 0 after the last block, and the output are the interleaved
+/// samples, 32-bit floating-point numbers.
 #[unsafe(no_mangle)]
 pub extern "C" fn next_block() -> i32 {
     answer(|state| {
@@ -130,8 +131,8 @@ pub extern "C" fn next_block() -> i32 {
     })
 }
 
-/// Reads the events of the next chunk: the answer is the number of its frames, 0 after the last chunk, and the output is a
-/// pair of 16-bit numbers for each event, its frame within the chunk and its neuron.
+/// Reads the events of the next chunk: the answer is the number of its frames, 0 after the last chunk, and the output
+/// is a pair of 16-bit numbers for each event, its frame within the chunk and its neuron.
 #[unsafe(no_mangle)]
 pub extern "C" fn next_events() -> i32 {
     answer(|state| {
