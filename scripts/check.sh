@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: format, lints, tests, doc tests, examples, documentation, packages.
+# Everything that must hold before a change lands: format, lints, tests, doc tests, examples, documentation, packages, and
+# the Python package where there is Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Candle's own threads wait for each other by spinning; the tests have threads of their own.
@@ -21,3 +22,4 @@ cargo test -p spiccato --no-default-features --locked
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 ./scripts/package.sh
+./scripts/check_python.sh

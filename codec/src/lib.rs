@@ -71,6 +71,8 @@ pub mod error;
 #[cfg(feature = "network")]
 mod event_source;
 pub mod events;
+#[cfg(feature = "network")]
+mod facts;
 mod format;
 #[cfg(feature = "network")]
 mod model;
@@ -92,6 +94,8 @@ pub use encoder::{Encoded, Encoder, Progress, Stage};
 pub use error::{AudioFault, Error, FormatError, FormatFault, ModelError, Result, Section};
 #[cfg(feature = "network")]
 pub use event_source::EventSource;
+#[cfg(feature = "network")]
+pub use facts::{FileFacts, TagText};
 pub use format::{Audio, Format, SAMPLE_RATES, Samples};
 #[cfg(feature = "network")]
 pub use model::Model;

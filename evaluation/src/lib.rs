@@ -1,7 +1,8 @@
 //! Measures how near decoded audio is to its original, compares codecs, and studies the events of a model.
 //!
-//! - [`scores`]: every metric of [`METRICS`] for one pair of signals; [`bd_rate()`] compares two rate-distortion
-//!   curves, and [`statistics`] gives confidence intervals of means over files.
+//! - [`scores`]: every metric of [`METRICS`] for one pair of signals, [`log_mel_distance`] and [`visqol_score`] one
+//!   each;
+//!   [`bd_rate()`] compares two rate-distortion curves, and [`statistics`] gives confidence intervals of means over files.
 //! - [`assess`]: one model on one file: compress, decompress, measure.
 //! - [`Study`]: several codecs (models, and external programs listed in [`Peers`]) at several bitrates over many files.
 //!   Its [`Results`] hold a row for each file, codec and bitrate, statistics over files, and comparisons of any two
@@ -55,7 +56,7 @@ pub use codec::{Codec, Rates, Template};
 pub use comparison::Comparison;
 pub use density_sweep::{Crossing, DensityPoint, DensitySweep, density_sweep};
 pub use files::{Source, gather, read_at_codec_rate};
-pub use metrics::{METRICS, Metric, Scores, scores};
+pub use metrics::{METRICS, Metric, Scores, log_mel_distance, scores, visqol_score};
 pub use peers::{Peers, Skipped};
 pub use problem::Problem;
 pub use process::{HelperProcess, Usage, run as run_program};

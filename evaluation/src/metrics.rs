@@ -148,6 +148,56 @@ impl Scores {
     }
 }
 
+/// Two signals, the decoded one without its delay.
+struct Pair<'a> {
+    original: &'a [f32],
+    decoded: Vec<f32>,
+    /// Root mean square of the original.
+    level: f64,
+}
+
+impl<'a> Pair<'a> {
+    /// `None` for a silent original.
+    fn new(original: &'a [f32], decoded: &[f32]) -> Result<Option<Self>> {
+        for (name, signal) in [("original", original), ("decoded", decoded)] {
+            if let Some(at) = signal.iter().position(|v| !v.is_finite()) {
+                bail!("sample {at} of the {name} signal is {}: only finite samples can be compared", signal[at]);
+            }
+        }
+        let level = root_mean_square(original);
+        if level < SILENCE {
+            return Ok(None);
+        }
+        Ok(Some(Self { original, decoded: delay::aligned(original, decoded)?, level }))
+    }
+
+    /// Both at the level that the metrics but ViSQOL take them at.
+    fn normal(&self) -> (Vec<f32>, Vec<f32>) {
+        let gain = 10f64.powf(LEVEL_DB / 20.0) / self.level;
+        let normal = |x: &[f32]| x.iter().map(|&v| (f64::from(v) * gain) as f32).collect();
+        (normal(self.original), normal(&self.decoded))
+    }
+}
+
+/// The log-mel distance alone, as [`scores`] has it: a small part of the work of all metrics.
+///
+/// # Errors
+/// As [`scores`].
+pub fn log_mel_distance(original: &[f32], decoded: &[f32]) -> Result<Option<f64>> {
+    let Some(pair) = Pair::new(original, decoded)? else { return Ok(None) };
+    let (original, decoded) = pair.normal();
+    Ok(Some(log_mel::distance(&original, &decoded)))
+}
+
+/// The ViSQOL score alone, as [`scores`] has it.
+///
+/// # Errors
+/// As [`scores`].
+pub fn visqol_score(original: &[f32], decoded: &[f32]) -> Result<Option<f64>> {
+    let Some(pair) = Pair::new(original, decoded)? else { return Ok(None) };
+    visqol::visqol(pair.original, &pair.decoded)
+}
+
 /// Scores of `decoded` against `original`, both mono at 24 kHz.
 ///
 /// A delay of up to 200 ms is found by cross-correlation and taken out, if the waveforms match at all.
@@ -156,20 +206,9 @@ impl Scores {
 ///
 /// A sample that is not a finite number; a failure of a Fourier transform.
 pub fn scores(original: &[f32], decoded: &[f32]) -> Result<Scores> {
-    for (name, signal) in [("original", original), ("decoded", decoded)] {
-        if let Some(at) = signal.iter().position(|v| !v.is_finite()) {
-            bail!("sample {at} of the {name} signal is {}: only finite samples can be compared", signal[at]);
-        }
-    }
-    let level = root_mean_square(original);
-    if level < SILENCE {
-        return Ok(Scores::default());
-    }
-    let decoded = delay::aligned(original, decoded)?;
-    let visqol = visqol::visqol(original, &decoded)?;
-    let gain = 10f64.powf(LEVEL_DB / 20.0) / level;
-    let normal = |x: &[f32]| -> Vec<f32> { x.iter().map(|&v| (f64::from(v) * gain) as f32).collect() };
-    let (original, decoded) = (normal(original), normal(&decoded));
+    let Some(pair) = Pair::new(original, decoded)? else { return Ok(Scores::default()) };
+    let visqol = visqol::visqol(pair.original, &pair.decoded)?;
+    let (original, decoded) = pair.normal();
     let onsets = onsets::onsets(&original);
     Ok(Scores {
         log_mel_db: Some(log_mel::distance(&original, &decoded)),
@@ -205,6 +244,9 @@ mod tests {
             let value = scores.get(key).unwrap();
             assert!((value - expected).abs() < tolerance, "{key}: {value} for {expected}");
         }
+        let (original, decoded) = (fixture::original(), fixture::decoded());
+        assert_eq!(log_mel_distance(&original, &decoded).unwrap(), scores.log_mel_db);
+        assert_eq!(visqol_score(&original, &decoded).unwrap(), scores.visqol);
         // By construction every note is there, 8 cents sharp.
         assert_eq!(scores.onset_f, Some(1.0));
         assert!((scores.partial_cents.unwrap() - 8.0).abs() < 2.0, "{:?}", scores.partial_cents);
@@ -250,6 +292,7 @@ mod tests {
     fn silence_and_nothing_have_no_scores() {
         let x = fixture::original();
         assert_eq!(scores(&[], &[]).unwrap(), Scores::default());
+        assert_eq!((log_mel_distance(&[], &x).unwrap(), visqol_score(&[], &x).unwrap()), (None, None));
         assert_eq!(scores(&[0.0; 24_000], &x).unwrap(), Scores::default());
         let lost = scores(&x, &[]).unwrap();
         assert_eq!(

@@ -9,8 +9,8 @@ use tempfile::SpooledTempFile;
 use crate::signal::BANDS;
 use crate::{Error, Result};
 
-/// Bytes that stay in memory: some four minutes.
-const IN_MEMORY: usize = 16 << 20;
+/// Bytes that stay in memory: some four minutes, or all where there are no files.
+const IN_MEMORY: usize = if cfg!(target_family = "wasm") { usize::MAX } else { 16 << 20 };
 
 const FRAME_BYTES: u64 = 4 * BANDS as u64;
 
