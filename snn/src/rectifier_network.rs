@@ -156,7 +156,7 @@ impl RectifierNetwork {
     /// # Errors
     /// If the shape doesn't fit.
     pub fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor> {
-        Ok(self.record(x, training)?.pop().context("the network has no layers")?)
+        self.record(x, training)?.pop().context("the network has no layers")
     }
 
     /// Output of every layer.

@@ -112,7 +112,8 @@ impl Activity {
 }
 
 impl SpikeTimeLayer {
-    pub(super) fn new(synapses: Synapses, gain: Vec<f64>, bias: Vec<f64>, pools: Vec<SpikePool>) -> Self {
+    /// A layer whose windows its network will set; `gain` and `bias` have a value for every neuron.
+    pub fn new(synapses: Synapses, gain: Vec<f64>, bias: Vec<f64>, pools: Vec<SpikePool>) -> Self {
         Self { synapses, gain, threshold: vec![0.0; bias.len()], bias, pools, start: 0.0, open: 0.0, close: 0.0 }
     }
 
