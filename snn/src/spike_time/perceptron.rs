@@ -23,11 +23,10 @@ const LEAST_SLOPE: f64 = 1e-3;
 
 /// What stands between the ideal neurons and real ones. All of it is passed by gradients as if it were not there.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[non_exhaustive]
 pub struct Perturbation {
-    /// Standard deviation of the time of every spike, those of the input too.
+    /// Standard deviation of the time of every spike of a neuron; the input is as it is.
     pub noise: f64,
-    /// Spikes only come at 2ⁿ times in each window, those of the input too.
+    /// Neurons fire at 2ⁿ times in their window only.
     pub time_bits: Option<u32>,
     /// The weights of a layer only have 2ⁿ values, between its lowest and its highest.
     pub weight_bits: Option<u32>,
@@ -194,9 +193,7 @@ impl SpikeTimePerceptron {
     /// If the shapes don't fit.
     pub fn forward(&self, intensities: &Tensor, perturbation: Perturbation, random: &mut Random) -> Result<SpikeTimes> {
         // Times from the end of the input on, which is where the first window opens.
-        let mut before =
-            perturb(&intensities.to_dtype(DType::F64)?.neg()?.affine(1.0, 1.0)?, 1.0, perturbation, random)?;
-        before = (before - 1.0)?;
+        let mut before = intensities.to_dtype(DType::F64)?.neg()?;
         let mut times = Vec::with_capacity(self.windows.len());
         for (number, &window) in self.windows.iter().enumerate() {
             let bias = self.bias(number)?;
