@@ -49,6 +49,8 @@ pub mod images;
 pub mod layers;
 pub mod learning_rule;
 pub mod network;
+#[cfg(feature = "nir")]
+pub mod nir;
 pub mod optimizer;
 pub mod parameters;
 pub mod rectifier_network;
