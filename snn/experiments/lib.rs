@@ -24,6 +24,7 @@ mod initialisation;
 mod lsnn;
 mod measurement;
 mod neulvm;
+mod nir;
 mod spike_representations;
 mod spike_time_training;
 
@@ -165,6 +166,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
+    nir::EXPERIMENT,
     spike_representations::EXPERIMENT,
     spike_time_training::EXPERIMENT,
 ];

@@ -83,9 +83,16 @@ fn batch(images: &Images, indices: &[usize]) -> Result<(Tensor, Tensor)> {
     Ok((x.to_dtype(DType::F64)?, labels))
 }
 
-/// Largest distances, after so many steps, of the weights of either model from those of a rectified network that began alike and
-/// learned from the same batches: (step, constant slope, additive slope).
-fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<Vec<(usize, f64, f64)>> {
+/// Largest distances, after so many steps, of the weights of either model from those of a rectified network.
+struct Distances {
+    step: usize,
+    constant: f64,
+    additive: f64,
+}
+
+/// Distances from a rectified network that began alike and learned from the same batches, and its own largest distance from its
+/// beginning.
+fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<(Vec<Distances>, f64)> {
     let drawn = RectifierNetwork::new(&[images.side * images.side], &layers(sizes.hidden, 2), DType::F64, seed)?;
     let additive = SpikeTimePerceptron::new(&map(&drawn, Slope::Additive)?)?;
     // The weights that the additive model can stand for are where all three begin.
@@ -94,7 +101,16 @@ fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<Vec<(usize, f64,
         set_values(network.variables().get(&format!("{}.weight", 2 * number))?, &weight)?;
         set_values(network.variables().get(&format!("{}.bias", 2 * number))?, &bias)?;
     }
+    let distance = |model: &SpikeTimePerceptron| -> Result<f64> {
+        let mut largest = 0.0f64;
+        for (number, (weight, _)) in model.rectified()?.into_iter().enumerate() {
+            let other = network.parameter(2 * number, "weight")?;
+            largest = weight.iter().zip(other).fold(largest, |largest, (a, b)| largest.max((a - b).abs()));
+        }
+        Ok(largest)
+    };
     let mut models = [SpikeTimePerceptron::new(&map(&network, Slope::Constant)?)?, additive];
+    let beginning = models[0].duplicate()?;
     let mut optimizers = [0; 3].map(|_| Optimizer::new(Method::Adam, 1e-3));
     let mut random = Random::new(seed, 70);
     let order = images.shuffled(&mut random);
@@ -102,15 +118,7 @@ fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<Vec<(usize, f64,
     let every = (sizes.steps / 25).max(1);
     for step in 0..=sizes.steps {
         if step % every == 0 {
-            let distance = |model: &SpikeTimePerceptron| -> Result<f64> {
-                let mut largest = 0.0f64;
-                for (number, (weight, _)) in model.rectified()?.into_iter().enumerate() {
-                    let other = network.parameter(2 * number, "weight")?;
-                    largest = weight.iter().zip(other).fold(largest, |largest, (a, b)| largest.max((a - b).abs()));
-                }
-                Ok(largest)
-            };
-            course.push((step, distance(&models[0])?, distance(&models[1])?));
+            course.push(Distances { step, constant: distance(&models[0])?, additive: distance(&models[1])? });
         }
         let start = step * sizes.batch % (order.len() - sizes.batch);
         let (x, labels) = batch(images, &order[start..start + sizes.batch])?;
@@ -126,7 +134,7 @@ fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<Vec<(usize, f64,
             train_step(&mut rule, optimizer, &variables, &())?;
         }
     }
-    Ok(course)
+    Ok((course, distance(&beginning)?))
 }
 
 /// Norms of the gradients of each hidden layer of a deep network, weights as drawn, from the exact gradients of events.
@@ -293,25 +301,20 @@ fn run(settings: &Settings) -> Result<Outcome> {
         Sizes {
             hidden: 340,
             batch: 50,
-            steps: env("STEPS", 500.0) as usize,
-            images: env("IMAGES", 20_000.0) as usize,
-            epochs: env("EPOCHS", 2.0) as usize,
-            more: env("MOREI", 10_000.0) as usize,
-            rate: env("RATE", 1e-3),
-            l1: env("L1", 0.5),
-            worse: Worse {
-                noise: env("NOISE", 0.6),
-                time_bits: env("TB", 1.0) as u32,
-                weight_bits: env("WB", 2.0) as u32,
-                time: env("SH", 0.1),
-            },
+            steps: 500,
+            images: 20_000,
+            epochs: 2,
+            more: 10_000,
+            rate: 1e-3,
+            l1: 1.0,
+            worse: Worse { noise: 1.0, time_bits: 1, weight_bits: 2, time: 0.05 },
             more_epochs: 1,
-            more_rate: env("MR", 1e-3),
+            more_rate: 1e-3,
         }
     };
-    let course = courses(&sizes, &split.train, seed)?;
-    let furthest = |of: fn(&(usize, f64, f64)) -> f64| course.iter().map(of).fold(0.0, f64::max);
-    let (constant, additive) = (furthest(|c| c.1), furthest(|c| c.2));
+    let (course, moved) = courses(&sizes, &split.train, seed)?;
+    let furthest = |of: fn(&Distances) -> f64| course.iter().map(of).fold(0.0, f64::max);
+    let (constant, additive) = (furthest(|c| c.constant), furthest(|c| c.additive));
     let [even, naive] = depth(&split.train, 100, if quick { 20 } else { 100 }, seed)?;
     let uneven = |norms: &[f64]| {
         let (lowest, highest) = norms.iter().fold((f64::INFINITY, 0.0f64), |(l, h), n| (l.min(*n), h.max(*n)));
@@ -343,6 +346,13 @@ fn run(settings: &Settings) -> Result<Outcome> {
             1e-6,
         )
         .ablated(additive),
+        Measurement::at_least(
+            same,
+            "largest distance of the rectified network's weights from their beginning",
+            moved,
+            1e-2,
+        )
+        .ablated(constant),
         Measurement::at_least(same, "additive slope: the same distance", additive, 1e-2).ablated(constant),
         Measurement::at_most(
             "depth",
@@ -379,13 +389,16 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    let by_step = |of: fn(&(usize, f64, f64)) -> f64| course.iter().map(|c| (c.0 as f64, of(c))).collect();
+    let by_step = |of: fn(&Distances) -> f64| course.iter().map(|c| (c.step as f64, of(c))).collect();
     let charts = vec![
         chart(
             "Distance from the weights of the rectified network",
             "step",
             Axis::logarithmic("largest distance of a weight"),
-            vec![Series::new("constant slope", by_step(|c| c.1)), Series::new("additive slope", by_step(|c| c.2))],
+            vec![
+                Series::new("constant slope", by_step(|c| c.constant)),
+                Series::new("additive slope", by_step(|c| c.additive)),
+            ],
         ),
         chart(
             "Gradients before learning, over depth",
@@ -427,8 +440,4 @@ fn run(settings: &Settings) -> Result<Outcome> {
         outcome = outcome.with([(before, recovery.before), (after, recovery.after)]);
     }
     Ok(outcome)
-}
-
-fn env(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

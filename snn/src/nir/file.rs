@@ -20,23 +20,32 @@ impl Graph {
     /// # Errors
     /// If it is no such file, a node is of a kind that is not known here, or a parameter is missing or makes no sense.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let failed =
-            |error: &dyn std::fmt::Display| Error::File { path: path.display().to_string(), reason: error.to_string() };
-        let file = File::open(path).map_err(|error| failed(&error))?;
-        let root = file.group("node").map_err(|error| failed(&error))?;
+        let place = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| Error::file(&place, error))?;
+        Self::from_bytes(bytes, &place)
+    }
+
+    /// Reads the bytes of a file; `place` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Graph::read`].
+    pub fn from_bytes(bytes: Vec<u8>, place: &str) -> Result<Self, Error> {
+        let failed = |error: hdf5_pure::Error| Error::file(place, error);
+        let file = File::from_bytes(bytes).map_err(failed)?;
+        let root = file.group("node").map_err(failed)?;
         let top = Source { name: "node", group: &root };
         let kind = top.text("type")?;
         if kind != "NIRGraph" {
             return Err(Error::UnknownNode { node: "node".to_owned(), kind });
         }
-        let group = root.group("nodes").map_err(|error| failed(&error))?;
-        let names = group.groups().map_err(|error| failed(&error))?;
+        let group = root.group("nodes").map_err(failed)?;
+        let names = group.groups().map_err(failed)?;
         if names.len() > MOST_NODES {
             return Err(Error::structure("node", format!("{} nodes", names.len())));
         }
         let mut nodes = BTreeMap::new();
         for name in names {
-            let group = group.group(&name).map_err(|error| failed(&error))?;
+            let group = group.group(&name).map_err(failed)?;
             let node = Source { name: &name, group: &group }.node()?;
             nodes.insert(name, node);
         }
@@ -53,8 +62,17 @@ impl Graph {
     /// # Errors
     /// If NIR has no such neurons, or the file can't be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let failed =
-            |error: &dyn std::fmt::Display| Error::File { path: path.display().to_string(), reason: error.to_string() };
+        let bytes = self.to_bytes()?;
+        let beside = path.with_extension("nir.part");
+        let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+        written.map_err(|error| Error::file(&path.display().to_string(), error))
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// If NIR has no such neurons.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut file = FileBuilder::new();
         text(file.create_dataset("version"), VERSION);
         let mut top = file.create_group("node");
@@ -69,9 +87,7 @@ impl Graph {
         }
         top.add_group(nodes.finish());
         file.add_group(top.finish());
-        let bytes = file.finish().map_err(|error| failed(&error))?;
-        let beside = path.with_extension("nir.part");
-        std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| failed(&error))
+        file.finish().map_err(|error| Error::file("the graph", error))
     }
 }
 

@@ -71,6 +71,10 @@ pub enum Error {
 }
 
 impl Error {
+    fn file(path: &str, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.to_string() }
+    }
+
     fn parameter(node: &str, parameter: &str, reason: impl Into<String>) -> Self {
         Self::Parameter { node: node.to_owned(), parameter: parameter.to_owned(), reason: reason.into() }
     }
