@@ -34,8 +34,6 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// Steps of the conversion to rates.
-const STEPS: usize = 32;
 /// By how much windows are longer than the largest activity seen.
 const MARGIN: f64 = 0.5;
 
@@ -134,9 +132,14 @@ fn compare(network: &SpikeTimeNetwork, images: &Images, expected: &[Vec<f64>]) -
 }
 
 /// The usual conversion of a dense network: images as constant currents, rates of neurons that are integrated without leak, each
-/// layer scaled by its largest activity on some images to learn from. Gives the scores, the most spikes of a neuron on an image, and
+/// layer scaled by its largest activity on some images to learn from, over `steps` steps. Gives the scores, the most spikes of a neuron on an image, and
 /// their mean.
-fn rates(network: &RectifierNetwork, known: &Images, images: &Images) -> Result<(Vec<Vec<f64>>, usize, f64)> {
+fn rates(
+    network: &RectifierNetwork,
+    known: &Images,
+    images: &Images,
+    steps: usize,
+) -> Result<(Vec<Vec<f64>>, usize, f64)> {
     let affine: Vec<usize> = (0..network.description().len()).step_by(2).collect();
     let (x, _) = known.batch(&(0..known.len().min(500)).collect::<Vec<_>>())?;
     let outputs = network.record(&x.to_dtype(DType::F64)?, false)?;
@@ -146,7 +149,7 @@ fn rates(network: &RectifierNetwork, known: &Images, images: &Images) -> Result<
         let (x, _) = images.batch(chunk)?;
         let pixels = x.dim(1)?;
         let mut spikes =
-            x.to_dtype(DType::F64)?.unsqueeze(1)?.broadcast_as((chunk.len(), STEPS, pixels))?.contiguous()?;
+            x.to_dtype(DType::F64)?.unsqueeze(1)?.broadcast_as((chunk.len(), steps, pixels))?.contiguous()?;
         let mut before = 1.0;
         for (place, &layer) in affine.iter().enumerate() {
             let weight = network.variables().get(&format!("{layer}.weight"))?.t()?.contiguous()?;
@@ -195,7 +198,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     } else {
         vec![crate::mnist(settings)?, crate::fashion_mnist(settings)?]
     };
-    let (hidden, channels) = if quick { (40, 3) } else { (340, 8) };
+    let (hidden, channels, steps) = if quick { (40, 3, 8) } else { (340, 8, 32) };
     let mut ours = Comparison::default();
     let (mut lowest, mut rate_coded, mut halved) = ([100.0f64; 2], (0, 0, 0.0), f64::INFINITY);
     let (mut silent_share, mut shortened) = (0.0f64, Comparison::default());
@@ -231,7 +234,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
                 }
             }
             if kind == 0 {
-                let (found, most, mean) = rates(&network, &few, test)?;
+                let (found, most, mean) = rates(&network, &few, test, steps)?;
                 let different = found.iter().zip(&expected).filter(|(a, b)| answer(a) != answer(b)).count();
                 rate_coded = (rate_coded.0 + different, most.max(rate_coded.1), mean.max(rate_coded.2));
                 if number == 0 {
@@ -262,7 +265,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     }
     let images: usize = splits.iter().map(|split| split.test.len()).sum();
     let mut outcome =
-        Outcome::new(measurements, charts).with([("test images", images as f64), ("steps of rates", STEPS as f64)]);
+        Outcome::new(measurements, charts).with([("test images", images as f64), ("steps of rates", steps as f64)]);
     let names = [
         ("dense: latency by bounds", "dense: latency by observation"),
         ("convolutional: latency by bounds", "convolutional: latency by observation"),
@@ -313,7 +316,7 @@ fn scatter(network: &SpikeTimeNetwork, images: &Images, expected: &[Vec<f64>], r
         title: "Scores of a dense network".to_owned(),
         x: Axis::linear("without spikes"),
         y: Axis::linear("with spikes"),
-        series: vec![dots("rates over 32 steps", pairs(&rates[..count])), dots("times of first spikes", pairs(&found))],
+        series: vec![dots("rates", pairs(&rates[..count])), dots("times of first spikes", pairs(&found))],
         marks: Vec::new(),
         size: SIZE,
     })
