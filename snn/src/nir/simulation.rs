@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Error;
-use super::graph::{Array, Convolution, Graph, Neurons, Node, Pool};
+use super::graph::{Array, Convolution, Graph, Node, Pool};
 use super::order::order;
 
 /// Most steps of a delay, and values that a node gives.
@@ -52,6 +52,7 @@ impl Simulation {
         let mut parts: Vec<Option<Part>> = vec![None; nodes.len()];
         for &number in &order.nodes {
             let (node, name) = (nodes[number], names[number]);
+            check(name, node)?;
             let mut before = shapes[number].clone();
             for &(source, _) in &order.sources[number] {
                 // What comes of the step before is of neurons or a delay, whose shapes are their own.
@@ -87,14 +88,7 @@ impl Simulation {
                     return Err(Error::parameter(name, "delay", "it is negative or too long"));
                 }
             }
-            let potential = match node {
-                // At rest.
-                Node::Neurons(Neurons { leak: Some((_, rest)), firing: None, .. }) => {
-                    rest.values.iter().map(|_| 0.0).collect()
-                }
-                Node::Neurons(_) => vec![0.0; size],
-                _ => Vec::new(),
-            };
+            let potential = if matches!(node, Node::Neurons(_)) { vec![0.0; size] } else { Vec::new() };
             parts[number] = Some(Part {
                 node: node.clone(),
                 sources: order.sources[number].clone(),
@@ -216,7 +210,46 @@ impl Part {
 }
 
 fn count(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |count, size| count.saturating_mul(*size))
+}
+
+/// Arrays have as many values as their shapes say, and neurons as many of each parameter.
+fn check(name: &str, node: &Node) -> Result<(), Error> {
+    let arrays = match node {
+        Node::Affine { weight, bias } => {
+            let bias = bias.iter().map(|bias| ("bias", bias));
+            std::iter::once(("weight", weight)).chain(bias).collect()
+        }
+        Node::Convolution(convolution) => vec![("weight", &convolution.weight), ("bias", &convolution.bias)],
+        Node::Scale(scale) => vec![("scale", scale)],
+        Node::Delay(delay) => vec![("delay", delay)],
+        Node::Neurons(neurons) => neurons.parameters(),
+        Node::Input(_) | Node::Output(_) | Node::Pool(_) | Node::Flatten { .. } => Vec::new(),
+    };
+    for (key, array) in arrays {
+        let alike = match node {
+            Node::Neurons(neurons) => array.values.len() == neurons.r.values.len(),
+            _ => true,
+        };
+        if count(&array.shape) != array.values.len() || !alike {
+            let reason = format!("{} values of the shape {:?}", array.values.len(), array.shape);
+            return Err(Error::parameter(name, key, reason));
+        }
+    }
+    let dimensions = |convolution: &Convolution| {
+        let Convolution { weight, stride, padding, dilation, .. } = convolution;
+        let dimensions = stride.len();
+        matches!(dimensions, 1 | 2)
+            && [padding.len(), dilation.len()] == [dimensions; 2]
+            && weight.shape.len() == dimensions + 2
+            && !weight.values.is_empty()
+    };
+    match node {
+        Node::Convolution(convolution) if !dimensions(convolution) => {
+            Err(Error::structure(name, "its settings are not those of one or two dimensions"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a node takes values one by one, whatever their shape.
