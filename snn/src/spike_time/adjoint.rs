@@ -8,7 +8,8 @@
 use anyhow::{Result, ensure};
 
 use super::Slope;
-use super::network::{Activity, Spike, SpikeTimeNetwork};
+use super::network::{Activity, SpikeTimeNetwork};
+use super::spike::Spike;
 use super::synapses::{Pattern, Synapses};
 use crate::engine::Matrix;
 

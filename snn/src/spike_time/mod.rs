@@ -18,12 +18,14 @@ pub mod mapping;
 pub mod network;
 pub mod perceptron;
 mod pooling;
+mod spike;
 mod synapses;
 
 pub use mapping::map;
-pub use network::{Activity, Readout, Spike, SpikeTimeLayer, SpikeTimeNetwork};
+pub use network::{Activity, Readout, SpikeTimeLayer, SpikeTimeNetwork};
 pub use perceptron::{Perturbation, SpikeTimePerceptron};
 pub use pooling::SpikePool;
+pub use spike::Spike;
 pub use synapses::{Average, Convolution, Pattern, Synapses};
 
 /// How fast a membrane potential rises.

@@ -8,27 +8,8 @@ use anyhow::{Result, ensure};
 
 use super::Slope;
 use super::pooling::SpikePool;
+use super::spike::Spike;
 use super::synapses::Synapses;
-
-/// A spike.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct Spike {
-    /// When.
-    pub time: f64,
-    /// Whose.
-    pub neuron: usize,
-    /// Slope of the potential at the threshold; infinite where the time does not depend on the potential: in the input, at
-    /// either end of the window.
-    pub slope: f64,
-}
-
-impl Spike {
-    /// A spike whose time depends on nothing.
-    pub fn new(time: f64, neuron: usize) -> Self {
-        Self { time, neuron, slope: f64::INFINITY }
-    }
-}
 
 /// A layer of neurons.
 #[derive(Debug, Clone, PartialEq)]

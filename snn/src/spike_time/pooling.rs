@@ -1,6 +1,6 @@
 //! Maximum pooling of spike times: the largest activity of a field is its first spike, the smallest its last.
 
-use super::network::Spike;
+use super::spike::Spike;
 use super::synapses::field;
 
 /// A pooling stage between the neurons of a map and those that listen to them.
