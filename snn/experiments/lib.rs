@@ -16,6 +16,7 @@ mod deep_rewiring;
 mod dendrites;
 mod eprop;
 mod event_gru;
+mod exact_mapping;
 mod forward_propagation;
 mod gated_synapses;
 mod inhibitory_stdp;
@@ -23,7 +24,9 @@ mod initialisation;
 mod lsnn;
 mod measurement;
 mod neulvm;
+mod nir;
 mod spike_representations;
+mod spike_time_training;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,7 +45,8 @@ pub struct Settings {
     pub seed: u64,
     /// A smaller problem that takes a second or less, with bounds of its own.
     pub quick: bool,
-    /// Folder with data sets: MNIST in its folder `mnist`, spoken digits in `fsdd`. The quick forms need none.
+    /// Folder with data sets: MNIST in its folder `mnist`, Fashion-MNIST in `fashion-mnist`, spoken digits in `fsdd`. The
+    /// quick forms need none.
     pub data: Option<PathBuf>,
 }
 
@@ -52,6 +56,15 @@ fn mnist(settings: &Settings) -> Result<Split> {
         "this experiment needs the MNIST images: fetch them with `scripts/fetch_mnist.sh DIR`, then add `--data DIR`",
     )?;
     Split::mnist(&folder.join("mnist"))
+}
+
+/// Fashion-MNIST from the folder of the settings.
+fn fashion_mnist(settings: &Settings) -> Result<Split> {
+    let folder = settings.data.as_deref().context(
+        "this experiment needs the images of Fashion-MNIST: fetch them with `scripts/fetch_fashion_mnist.sh DIR`, then add \
+         `--data DIR`",
+    )?;
+    Split::mnist(&folder.join("fashion-mnist"))
 }
 
 /// What an experiment found.
@@ -146,13 +159,16 @@ pub const EXPERIMENTS: &[Experiment] = &[
     dendrites::EXPERIMENT,
     eprop::EXPERIMENT,
     event_gru::EXPERIMENT,
+    exact_mapping::EXPERIMENT,
     initialisation::EXPERIMENT,
     forward_propagation::EXPERIMENT,
     gated_synapses::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
+    nir::EXPERIMENT,
     spike_representations::EXPERIMENT,
+    spike_time_training::EXPERIMENT,
 ];
 
 #[cfg(test)]

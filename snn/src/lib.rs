@@ -30,6 +30,9 @@
 //! - [`recurrent_network`] and [`eprop_rule`]: recurrent networks of neurons in groups of different kinds, with a form of
 //!   e-prop whose cost scales with the number of events. Custom gradients: [`learning_rule`], [`optimizer`],
 //!   [`forward_propagation_rule`].
+//! - [`rectifier_network`] and [`spike_time`]: networks of rectified linear units become networks of neurons that fire once, with
+//!   the same output, that are simulated event by event and learn in the domain of spike times.
+//! - `nir`, with the feature of that name: graphs of the Neuromorphic Intermediate Representation.
 //! - [`engine`]: models of single spikes and continuous time on plain slices.
 //!
 //! Parameters follow Candle's conventions ([`parameters`]). Neuron dynamics, surrogate gradients and fused operations are
@@ -49,11 +52,15 @@ pub mod images;
 pub mod layers;
 pub mod learning_rule;
 pub mod network;
+#[cfg(feature = "nir")]
+pub mod nir;
 pub mod optimizer;
 pub mod parameters;
+pub mod rectifier_network;
 pub mod recurrent_network;
 pub mod rewiring;
 pub mod rules;
+pub mod spike_time;
 pub mod targets;
 pub mod training;
 pub mod variables;
