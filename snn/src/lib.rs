@@ -30,6 +30,7 @@
 //! - [`recurrent_network`] and [`eprop_rule`]: recurrent networks of neurons in groups of different kinds, with a form of
 //!   e-prop whose cost scales with the number of events. Custom gradients: [`learning_rule`], [`optimizer`],
 //!   [`forward_propagation_rule`].
+//! - [`integer`]: trained networks in 8-bit weights and 16-bit states, as neuromorphic chips compute them.
 //! - [`engine`]: models of single spikes and continuous time on plain slices.
 //!
 //! Parameters follow Candle's conventions ([`parameters`]). Neuron dynamics, surrogate gradients and fused operations are
@@ -46,6 +47,7 @@ pub mod eprop_rule;
 pub mod forward_propagation_rule;
 pub mod image_encoders;
 pub mod images;
+pub mod integer;
 pub mod layers;
 pub mod learning_rule;
 pub mod network;
