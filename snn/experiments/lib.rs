@@ -18,6 +18,7 @@ mod eprop;
 mod event_gru;
 mod forward_propagation;
 mod gated_synapses;
+mod hardware_pipeline;
 mod inhibitory_stdp;
 mod initialisation;
 mod lsnn;
@@ -149,6 +150,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     initialisation::EXPERIMENT,
     forward_propagation::EXPERIMENT,
     gated_synapses::EXPERIMENT,
+    hardware_pipeline::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
