@@ -13,6 +13,7 @@ mod batched_eprop;
 mod coding_energy;
 mod cross_entropy;
 mod deep_rewiring;
+mod degree_of_belonging;
 mod dendrites;
 mod eprop;
 mod event_gru;
@@ -24,6 +25,7 @@ mod initialisation;
 mod lsnn;
 mod measurement;
 mod neulvm;
+mod predictive_coding;
 mod spike_representations;
 
 use std::collections::BTreeMap;
@@ -144,6 +146,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     coding_energy::EXPERIMENT,
     cross_entropy::EXPERIMENT,
     deep_rewiring::EXPERIMENT,
+    degree_of_belonging::EXPERIMENT,
     dendrites::EXPERIMENT,
     eprop::EXPERIMENT,
     event_gru::EXPERIMENT,
@@ -154,6 +157,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
+    predictive_coding::EXPERIMENT,
     spike_representations::EXPERIMENT,
 ];
 

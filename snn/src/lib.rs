@@ -31,6 +31,7 @@
 //!   e-prop whose cost scales with the number of events. Custom gradients: [`learning_rule`], [`optimizer`],
 //!   [`forward_propagation_rule`].
 //! - [`integer`]: trained networks in 8-bit weights and 16-bit states, as neuromorphic chips compute them.
+//! - [`predictive_coding`]: areas that predict each other and learn by local changes.
 //! - [`engine`]: models of single spikes and continuous time on plain slices.
 //!
 //! Parameters follow Candle's conventions ([`parameters`]). Neuron dynamics, surrogate gradients and fused operations are
@@ -53,6 +54,7 @@ pub mod learning_rule;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
+pub mod predictive_coding;
 pub mod recurrent_network;
 pub mod rewiring;
 pub mod rules;
