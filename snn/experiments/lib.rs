@@ -26,6 +26,7 @@ mod lsnn;
 mod measurement;
 mod neulvm;
 mod predictive_coding;
+mod random_backpropagation;
 mod spike_representations;
 
 use std::collections::BTreeMap;
@@ -158,6 +159,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
     predictive_coding::EXPERIMENT,
+    random_backpropagation::EXPERIMENT,
     spike_representations::EXPERIMENT,
 ];
 

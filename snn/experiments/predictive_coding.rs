@@ -108,7 +108,7 @@ fn smallest_rise(course: &[f64]) -> f64 {
 fn run(settings: &Settings) -> Result<Outcome> {
     let (quick, seed) = (settings.quick, settings.seed);
     let split = if quick {
-        Split::drawn(1000, 300, 12, seed)
+        Split::drawn(500, 300, 12, seed)
     } else {
         let folder = settings.data.as_deref().context("this experiment needs Fashion-MNIST: add `--data DIR`")?;
         let Split { train, test } = Split::mnist(&folder.join("fashion-mnist"))?;
@@ -116,9 +116,14 @@ fn run(settings: &Settings) -> Result<Outcome> {
     };
     let Split { train: learned, test } = &split;
     let pixels = learned.side * learned.side;
-    let (sizes, epochs) = if quick { ([pixels, 64, 32, 16], 2) } else { ([pixels, 256, 128, 64], 2) };
+    let (sizes, epochs) = if quick { ([pixels, 64, 48, 32], 2) } else { ([pixels, 256, 128, 64], 2) };
     let mut constants = Constants::default();
-    constants.penalty = PENALTIES[0];
+    let ev = |n: &str, d: f64| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+    constants.steps = ev("PS", 30.0) as usize;
+    constants.pace = ev("PP", 1.0);
+    constants.rate = ev("PR", 0.5);
+    constants.penalty = ev("PL", PENALTIES[0]);
+    let epochs = ev("PE", epochs as f64) as usize;
     let all: Vec<usize> = (0..learned.len()).collect();
     let average = learned.batch(&all)?.0.mean_keepdim(0)?;
     let mut classes: Vec<usize> = (0..test.len()).map(|image| test.label(image)).collect();
@@ -139,6 +144,17 @@ fn run(settings: &Settings) -> Result<Outcome> {
     Random::new(seed, 122).shuffle(&mut classes);
     let shuffled = figures(&network, &average, test, &classes)?;
 
+    println!(
+        "E {:.3?} U {:.3?} ung {:.3?} sel {:.3?} ung {:.3?} unt {:.3?} sh {:.3?} spars {:.3?}",
+        ours.errors,
+        untrained.errors,
+        ungated.errors,
+        ours.selectivity,
+        ungated.selectivity,
+        untrained.selectivity,
+        shuffled.selectivity,
+        sparse
+    );
     let rises: Vec<f64> = sparse.iter().map(|(_, sparseness)| *sparseness).collect();
     let (part, top) = ("three areas", sizes.len() - 2);
     let measurements = vec![

@@ -20,7 +20,7 @@ use spiccato_neurons::Random;
 pub struct Constants {
     /// Steps in which activities settle.
     pub steps: usize,
-    /// Length of a step, γ.
+    /// Length γ of a step, in units of the longest that can't overshoot in an area.
     pub pace: f64,
     /// Price of activity, λ.
     pub penalty: f64,
@@ -32,14 +32,12 @@ pub struct Constants {
 
 impl Default for Constants {
     fn default() -> Self {
-        Self { steps: 20, pace: 0.05, penalty: 0.02, rate: 0.1, gated: true }
+        Self { steps: 30, pace: 1.0, penalty: 0.01, rate: 0.5, gated: true }
     }
 }
 
 /// Initial norm of the weights of a neuron.
-const INITIAL_NORM: f64 = 0.5;
-/// Activity that settling begins with.
-const INITIAL_ACTIVITY: f32 = 0.01;
+const INITIAL_NORM: f64 = 1.0;
 
 /// A stack of areas.
 #[derive(Debug, Clone)]
@@ -108,11 +106,10 @@ impl PredictiveCoding {
     }
 
     fn settle(&self, images: &Tensor) -> Result<Settled> {
-        let batch = images.dim(0)?;
         let Constants { steps, pace, penalty, gated, .. } = self.constants;
         let mut activities = vec![images.clone()];
-        for weights in &self.weights {
-            activities.push(Tensor::full(INITIAL_ACTIVITY, (batch, weights.dim(0)?), &Device::Cpu)?);
+        for (area, weights) in self.weights.iter().enumerate() {
+            activities.push(sweep(&activities[area], weights)?);
         }
         let errors = |activities: &[Tensor]| -> Result<(Vec<Tensor>, Vec<Tensor>)> {
             let (mut errors, mut gated_errors) = (Vec::new(), Vec::new());
@@ -124,9 +121,11 @@ impl PredictiveCoding {
             }
             Ok((errors, gated_errors))
         };
+        let paces: Vec<f64> =
+            self.weights.iter().map(|weights| Ok(pace / (1.0 + largest_square(weights)?))).collect::<Result<_>>()?;
         for _ in 0..steps {
             let (errors, gated_errors) = errors(&activities)?;
-            for (area, weights) in self.weights.iter().enumerate() {
+            for ((area, weights), &pace) in self.weights.iter().enumerate().zip(&paces) {
                 let mut change = gated_errors[area].matmul(&weights.t()?)?;
                 // The uppermost area is predicted by none.
                 if let Some(own) = errors.get(area + 1) {
@@ -139,6 +138,27 @@ impl PredictiveCoding {
         let (_, gated_errors) = errors(&activities)?;
         Ok(Settled { activities, gated_errors })
     }
+}
+
+/// What settling begins with: the area's neurons driven by the activity below (batch, neurons) through their weights, each
+/// image's as strong as fits it best.
+fn sweep(below: &Tensor, weights: &Tensor) -> candle_core::Result<Tensor> {
+    let driven = below.matmul(&weights.t()?)?.relu()?;
+    let predicted = driven.matmul(weights)?.relu()?;
+    let strength = ((below * &predicted)?.sum_keepdim(1)? / predicted.sqr()?.sum_keepdim(1)?.maximum(1e-9)?)?;
+    driven.broadcast_mul(&strength)
+}
+
+/// Square of the largest singular value, by power iteration: activities that descend in steps of its inverse don't overshoot.
+fn largest_square(weights: &Tensor) -> candle_core::Result<f64> {
+    let mut vector = Tensor::ones((1, weights.dim(0)?), DType::F32, &Device::Cpu)?;
+    let mut square = 0.0;
+    for _ in 0..10 {
+        let next = vector.matmul(weights)?.matmul(&weights.t()?)?;
+        square = next.sqr()?.sum_all()?.to_scalar::<f32>()?.sqrt().into();
+        vector = next.affine(1.0 / f64::max(square, 1e-12), 0.0)?;
+    }
+    Ok(square)
 }
 
 /// Norm of each row, (rows, 1).

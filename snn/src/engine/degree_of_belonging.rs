@@ -106,7 +106,7 @@ impl BelongingNetwork {
         let inputs = code.neurons();
         let weights = (0..neurons).map(|_| normalised((0..inputs).map(|_| random.uniform()).collect())).collect();
         let mut degrees = || {
-            let drawn: Vec<f64> = (0..classes).map(|_| random.uniform().powi(4) + 1e-9).collect();
+            let drawn: Vec<f64> = (0..classes).map(|_| random.uniform().powi(8) + 1e-9).collect();
             let sum: f64 = drawn.iter().sum();
             drawn.into_iter().map(|degree| degree / sum).collect()
         };

@@ -8,7 +8,10 @@
 //!
 //! Everything is fixed-point arithmetic with as many bits as asked for ([`Precision`]), in learning too. Changes of less than
 //! a unit of the weights are made at random, so that they are right on average (stochastic rounding), with one random number
-//! a neuron and step. Leak is by bit shifts, time in steps of a millisecond.
+//! a neuron and step. The signs of the random weights onto a hidden neuron add up to 0: an error that all classes share does not
+//! move it. Leak is by bit shifts, time in steps of a millisecond.
+
+use std::ops::{Add, Sub};
 
 use spiccato_neurons::Random;
 
@@ -56,8 +59,10 @@ pub struct Constants {
     pub gain: f64,
     /// Hidden neurons learn while their current is between these; output neurons always do.
     pub boxcar: (f64, f64),
-    /// Learning rate 2⁻ⁿ.
+    /// Learning rate 2⁻ⁿ of output neurons.
     pub rate_shift: u32,
+    /// That of hidden neurons is smaller by 2⁻ⁿ.
+    pub hidden_shift: u32,
     /// Output spikes beyond the label's, or missing, that make an error neuron fire.
     pub error_threshold: i32,
     /// Steps from one spike of the label to the next.
@@ -71,14 +76,15 @@ impl Default for Constants {
         Self {
             synapse_shift: 2,
             membrane_shift: 4,
-            dendrite_shift: 2,
+            dendrite_shift: 4,
             refractory: 4,
             weight_range: 2,
-            gain: 0.8,
-            boxcar: (-1.0, 1.0),
+            gain: 0.5,
+            boxcar: (-0.15, 0.5),
             rate_shift: 11,
+            hidden_shift: 1,
             error_threshold: 1,
-            label_interval: 8,
+            label_interval: 5,
             settling: 20,
         }
     }
@@ -99,6 +105,33 @@ pub struct SynapticOperations {
     pub additions: u64,
     /// Comparisons of currents with the bounds.
     pub comparisons: u64,
+}
+
+impl Add for SynapticOperations {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            learning_events: self.learning_events + other.learning_events,
+            additions: self.additions + other.additions,
+            comparisons: self.comparisons + other.comparisons,
+        }
+    }
+}
+
+impl Sub for SynapticOperations {
+    type Output = Self;
+
+    /// Operations since then.
+    fn sub(self, then: Self) -> Self {
+        Self {
+            events: self.events - then.events,
+            learning_events: self.learning_events - then.learning_events,
+            additions: self.additions - then.additions,
+            comparisons: self.comparisons - then.comparisons,
+        }
+    }
 }
 
 /// A layer with the synapses onto it.
@@ -137,14 +170,20 @@ impl RandomBackpropagation {
         let outputs = sizes.last().copied().unwrap_or_default();
         let largest = precision.largest_weight();
         let unit = f64::from(largest) * f64::from(1 << constants.weight_range);
-        let mut population = |inputs: usize, neurons: usize, is_output: bool| {
+        let population = |inputs: usize, neurons: usize, is_output: bool, random: &mut Random| {
             let deviation = constants.gain / (inputs as f64).sqrt() * unit;
-            let mut weight = || ((deviation * random.normal()).round() as i32).clamp(-largest, largest);
-            let weights = (0..inputs * neurons).map(|_| weight()).collect();
-            let feedback = (0..outputs * neurons).map(|i| match is_output {
-                true => i32::from(i / neurons == i % neurons),
-                false => 2 * random.below(2) as i32 - 1,
-            });
+            let weight = |random: &mut Random| ((deviation * random.normal()).round() as i32).clamp(-largest, largest);
+            let weights = (0..inputs * neurons).map(|_| weight(random)).collect();
+            let mut feedback = vec![0; outputs * neurons];
+            let mut signs: Vec<i32> = (0..outputs).map(|output| if output % 2 == 0 { 1 } else { -1 }).collect();
+            for neuron in 0..neurons {
+                // As many of either sign: an error that all classes share must not move a neuron.
+                random.shuffle(&mut signs);
+                for (output, sign) in signs.iter().enumerate() {
+                    let own = i32::from(output == neuron);
+                    feedback[output * neurons + neuron] = if is_output { own } else { *sign };
+                }
+            }
             let zeros = vec![0; neurons];
             Population {
                 weights,
@@ -152,14 +191,15 @@ impl RandomBackpropagation {
                 potential: zeros.clone(),
                 dendrite: zeros.clone(),
                 silent: vec![0; neurons],
-                feedback: feedback.collect(),
+                feedback,
                 spikes: Vec::new(),
                 change: zeros,
                 learns: true,
             }
         };
         let last = sizes.len().saturating_sub(2);
-        let layers = sizes.windows(2).enumerate().map(|(i, pair)| population(pair[0], pair[1], i == last)).collect();
+        let layers =
+            sizes.windows(2).enumerate().map(|(i, pair)| population(pair[0], pair[1], i == last, random)).collect();
         let noise = XorShift::new(random.below(usize::MAX) as u32);
         Self { constants, precision, layers, error: vec![0; outputs], noise, operations: SynapticOperations::default() }
     }
@@ -168,6 +208,11 @@ impl RandomBackpropagation {
     pub fn freeze_hidden(&mut self, frozen: bool) {
         let hidden = self.layers.len() - 1;
         self.layers[..hidden].iter_mut().for_each(|layer| layer.learns = !frozen);
+    }
+
+    /// Sets the learning rate of output neurons to 2⁻ⁿ, and that of hidden neurons with it.
+    pub fn set_rate_shift(&mut self, shift: u32) {
+        self.constants.rate_shift = shift;
     }
 
     /// Operations so far.
@@ -272,12 +317,12 @@ impl RandomBackpropagation {
 
     /// Dendrites take in the errors, and the synapses whose presynaptic neuron fired learn.
     fn learn(&mut self, input: &[usize], errors: &[(usize, i32)]) {
-        let Constants { dendrite_shift, weight_range, rate_shift, boxcar, .. } = self.constants;
+        let Constants { dendrite_shift, weight_range, rate_shift, hidden_shift, boxcar, .. } = self.constants;
         let Precision { weights, states, stochastic } = self.precision;
         let (largest, one) = (self.precision.largest_weight(), 1 << (states - 1 - HEADROOM));
         let bounds = [boxcar.0, boxcar.1].map(|bound| (bound * f64::from(one)) as i32);
         // η·U in units of the weights.
-        let down = rate_shift + states - HEADROOM - weights - weight_range;
+        let down_at_output = rate_shift + states - HEADROOM - weights - weight_range;
         let last = self.layers.len() - 1;
         for number in 0..self.layers.len() {
             let (before, rest) = self.layers.split_at_mut(number);
@@ -287,7 +332,10 @@ impl RandomBackpropagation {
                 continue;
             }
             let neurons = layer.dendrite.len();
-            let [low, high] = if number == last { [i32::MIN, i32::MAX] } else { bounds };
+            let (down, [low, high]) = match number == last {
+                true => (down_at_output, [i32::MIN, i32::MAX]),
+                false => (down_at_output + hidden_shift, bounds),
+            };
             for dendrite in &mut layer.dendrite {
                 *dendrite -= leak(*dendrite, dendrite_shift);
             }
@@ -347,5 +395,76 @@ impl XorShift {
         self.0 ^= self.0 >> 17;
         self.0 ^= self.0 << 5;
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which half of ten inputs fires in turn decides the class; in between the other half fires too, less often.
+    fn sample(class: usize, random: &mut Random) -> Vec<Vec<usize>> {
+        let rate = |input: usize| if input % 2 == class { 0.5 } else { 0.1 };
+        (0..60).map(|_| (0..10).filter(|&input| random.chance(rate(input))).collect()).collect()
+    }
+
+    fn network(precision: Precision) -> RandomBackpropagation {
+        let constants = Constants { gain: 0.4, rate_shift: 9, ..Constants::default() };
+        RandomBackpropagation::new(&[10, 12, 2], constants, precision, &mut Random::new(3, 0))
+    }
+
+    fn right(network: &mut RandomBackpropagation, random: &mut Random) -> usize {
+        let answered = |i: usize| {
+            let counts = network.present(&sample(i % 2, random), None);
+            usize::from(counts[1] > counts[0]) == i % 2 && counts[0] != counts[1]
+        };
+        (0..100).map(answered).filter(|right| *right).count()
+    }
+
+    #[test]
+    fn patterns_are_learned_at_either_precision_and_weights_keep_their_bits() {
+        for precision in [Precision::FULL, Precision::CHIP] {
+            let (mut network, mut random) = (network(precision), Random::new(4, 0));
+            let before = right(&mut network, &mut random);
+            (0..300).for_each(|i| {
+                network.present(&sample(i % 2, &mut random), Some(i % 2));
+            });
+            let after = right(&mut network, &mut random);
+            assert!(before < 80 && after > 90, "{precision:?}: {before}, then {after}");
+            assert!(network.weights().all(|weight| weight.abs() <= precision.largest_weight()));
+        }
+    }
+
+    #[test]
+    fn operations_are_counted_by_event() {
+        let (mut network, mut random) = (network(Precision::CHIP), Random::new(5, 0));
+        let input = sample(0, &mut random);
+        network.present(&input, None);
+        let answering = network.operations();
+        let events: usize = input.iter().map(Vec::len).sum();
+        assert_eq!((answering.learning_events, answering.comparisons, answering.additions), (0, 0, 0));
+        // Inputs reach 12 neurons each, and a hidden neuron that fires reaches 2.
+        assert!(answering.events >= 12 * events as u64 && (answering.events - 12 * events as u64).is_multiple_of(2));
+        network.present(&input, Some(0));
+        let learning = network.operations() - answering;
+        let settled: usize = input[20..].iter().map(Vec::len).sum();
+        assert!(learning.learning_events >= 12 * settled as u64 && learning.learning_events <= learning.events);
+        assert_eq!(learning.comparisons, 2 * learning.learning_events);
+        assert!(learning.additions <= learning.learning_events && learning.additions > 0);
+    }
+
+    #[test]
+    fn a_frozen_hidden_layer_stays_and_nothing_changes_without_a_label() {
+        let (mut network, mut random) = (network(Precision::CHIP), Random::new(6, 0));
+        let before: Vec<i32> = network.weights().collect();
+        network.present(&sample(1, &mut random), None);
+        assert!(network.weights().eq(before.iter().copied()));
+        network.freeze_hidden(true);
+        (0..20).for_each(|i| {
+            network.present(&sample(i % 2, &mut random), Some(i % 2));
+        });
+        let after: Vec<i32> = network.weights().collect();
+        assert_eq!(after[..120], before[..120]);
+        assert_ne!(after[120..], before[120..]);
     }
 }
