@@ -13,18 +13,22 @@ mod batched_eprop;
 mod coding_energy;
 mod cross_entropy;
 mod deep_rewiring;
+mod degree_of_belonging;
 mod dendrites;
 mod eprop;
 mod event_gru;
 mod exact_mapping;
 mod forward_propagation;
 mod gated_synapses;
+mod hardware_pipeline;
 mod inhibitory_stdp;
 mod initialisation;
 mod lsnn;
 mod measurement;
 mod neulvm;
 mod nir;
+mod predictive_coding;
+mod random_backpropagation;
 mod spike_representations;
 mod spike_time_training;
 
@@ -156,6 +160,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     coding_energy::EXPERIMENT,
     cross_entropy::EXPERIMENT,
     deep_rewiring::EXPERIMENT,
+    degree_of_belonging::EXPERIMENT,
     dendrites::EXPERIMENT,
     eprop::EXPERIMENT,
     event_gru::EXPERIMENT,
@@ -163,10 +168,13 @@ pub const EXPERIMENTS: &[Experiment] = &[
     initialisation::EXPERIMENT,
     forward_propagation::EXPERIMENT,
     gated_synapses::EXPERIMENT,
+    hardware_pipeline::EXPERIMENT,
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
     nir::EXPERIMENT,
+    predictive_coding::EXPERIMENT,
+    random_backpropagation::EXPERIMENT,
     spike_representations::EXPERIMENT,
     spike_time_training::EXPERIMENT,
 ];

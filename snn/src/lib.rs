@@ -33,6 +33,8 @@
 //! - [`rectifier_network`] and [`spike_time`]: networks of rectified linear units become networks of neurons that fire once, with
 //!   the same output, that are simulated event by event and learn in the domain of spike times.
 //! - `nir`, with the feature of that name: graphs of the Neuromorphic Intermediate Representation.
+//! - [`integer`]: trained networks in 8-bit weights and 16-bit states, as neuromorphic chips compute them.
+//! - [`predictive_coding`]: areas that predict each other and learn by local changes.
 //! - [`engine`]: models of single spikes and continuous time on plain slices.
 //!
 //! Parameters follow Candle's conventions ([`parameters`]). Neuron dynamics, surrogate gradients and fused operations are
@@ -49,6 +51,7 @@ pub mod eprop_rule;
 pub mod forward_propagation_rule;
 pub mod image_encoders;
 pub mod images;
+pub mod integer;
 pub mod layers;
 pub mod learning_rule;
 pub mod network;
@@ -57,6 +60,7 @@ pub mod nir;
 pub mod optimizer;
 pub mod parameters;
 pub mod rectifier_network;
+pub mod predictive_coding;
 pub mod recurrent_network;
 pub mod rewiring;
 pub mod rules;

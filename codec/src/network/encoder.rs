@@ -67,8 +67,17 @@ impl Encoder {
     /// # Errors
     /// If the shapes don't fit.
     pub fn forward_within(&self, features: &Tensor, quality: &Tensor, kept: Range<usize>) -> Result<Tensor> {
+        self.potential.forward(&self.drive_within(features, quality, kept)?, quality)
+    }
+
+    /// What drives the neurons, (batch, frames, width): [`Encoder::forward_within`] before the last affine layer, whose weights
+    /// are `encoder.potential` in a model file.
+    ///
+    /// # Errors
+    /// If the shapes don't fit.
+    pub fn drive_within(&self, features: &Tensor, quality: &Tensor, kept: Range<usize>) -> Result<Tensor> {
         let x = features.broadcast_sub(&self.mean)?.broadcast_div(&self.deviation)?;
         let h = through(&self.blocks, &self.input.forward(&x, quality)?, kept)?;
-        self.potential.forward(&rms_norm(&h, &self.gain)?, quality)
+        rms_norm(&h, &self.gain)
     }
 }

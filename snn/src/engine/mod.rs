@@ -4,6 +4,8 @@
 //! - [`coding_network`]: spike coding networks, where the neuron farthest above its threshold fires.
 //! - [`projection`]: sparse synapses between two populations.
 //! - [`plasticity`]: the interface of local learning rules, and pair-based spike-timing-dependent plasticity.
+//! - [`random_backpropagation`]: spiking neurons that learn online from error neurons, in fixed-point arithmetic.
+//! - [`degree_of_belonging`]: a spiking classifier for small tables.
 //! - [`reduced_neuron`]: neurons of few compartments with dendritic spikes.
 //! - [`recording`]: spikes and their statistics.
 //! - [`signal`]: smooth random input signals.
@@ -12,10 +14,12 @@
 //! Neuron dynamics, synapse kernels and traces are those of `spiccato_neurons`.
 
 pub mod coding_network;
+pub mod degree_of_belonging;
 pub mod lbfgs;
 pub mod matrix;
 pub mod plasticity;
 pub mod projection;
+pub mod random_backpropagation;
 pub mod recording;
 pub mod reduced_neuron;
 pub mod signal;
