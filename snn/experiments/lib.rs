@@ -46,7 +46,8 @@ pub struct Settings {
     pub seed: u64,
     /// A smaller problem that takes a second or less, with bounds of its own.
     pub quick: bool,
-    /// Folder with data sets: MNIST in its folder `mnist`, spoken digits in `fsdd`. The quick forms need none.
+    /// Folder with data sets: MNIST in its folder `mnist`, Fashion-MNIST in `fashion-mnist`, spoken digits in `fsdd`. The quick
+    /// forms need none.
     pub data: Option<PathBuf>,
 }
 
