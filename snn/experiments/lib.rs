@@ -51,6 +51,8 @@ pub struct Settings {
     pub quick: bool,
     /// Folder with data sets: MNIST in its folder `mnist`, Fashion-MNIST in `fashion-mnist`, spoken digits in `fsdd`. The
     /// quick forms need none.
+    /// Folder with data sets: MNIST in its folder `mnist`, Fashion-MNIST in `fashion-mnist`, spoken digits in `fsdd`. The quick
+    /// forms need none.
     pub data: Option<PathBuf>,
 }
 

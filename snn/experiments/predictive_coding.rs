@@ -116,9 +116,9 @@ fn run(settings: &Settings) -> Result<Outcome> {
     };
     let Split { train: learned, test } = &split;
     let pixels = learned.side * learned.side;
-    let (sizes, epochs) = if quick { ([pixels, 64, 48, 32], 2) } else { ([pixels, 256, 128, 64], 1) };
+    let (sizes, epochs, rate) = if quick { ([pixels, 64, 48, 32], 2, 0.5) } else { ([pixels, 256, 128, 64], 1, 0.1) };
     let mut constants = Constants::default();
-    constants.penalty = PENALTIES[0];
+    (constants.penalty, constants.rate) = (PENALTIES[0], rate);
     let all: Vec<usize> = (0..learned.len()).collect();
     let average = learned.batch(&all)?.0.mean_keepdim(0)?;
     let mut classes: Vec<usize> = (0..test.len()).map(|image| test.label(image)).collect();
@@ -211,6 +211,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         ("images", learned.len() as f64),
         ("epochs", epochs as f64),
         ("steps of inference", constants.steps as f64),
+        ("learning rate", rate),
     ]))
 }
 

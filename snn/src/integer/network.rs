@@ -65,12 +65,12 @@ impl IntegerNetwork {
         let mut scores = vec![0; self.layers.last().map_or(0, IntegerLayer::neurons)];
         let (mut operations, mut digest) = (Operations::default(), Digest::default());
         for (step, events) in sequence.iter().enumerate() {
-            for number in 0..self.layers.len() {
+            for (number, (layer, counts)) in self.layers.iter().zip(&mut counts).enumerate() {
                 let (before, rest) = states.split_at_mut(number);
                 let input = before.last().map_or(&events[..], |state| state.spikes());
                 let state = &mut rest[0];
-                self.layers[number].step((number, step), input, state, &mut operations)?;
-                state.spikes().iter().for_each(|&neuron| counts[number][neuron] += 1);
+                layer.step((number, step), input, state, &mut operations)?;
+                state.spikes().iter().for_each(|&neuron| counts[neuron] += 1);
                 state.potential().iter().for_each(|potential| digest.add(&potential.to_le_bytes()));
                 state.spikes().iter().for_each(|&neuron| digest.add(&(neuron as u32).to_le_bytes()));
             }

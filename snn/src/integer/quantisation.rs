@@ -114,7 +114,10 @@ impl Hardware {
             return wrong("it has no neurons, or its weights are no whole rows of them");
         }
         let recurrent = from.recurrent.as_ref().map_or(0, Vec::len);
-        if from.synapse.len() != neurons || from.membrane.len() != neurons || recurrent % (neurons * neurons) != 0 {
+        if from.synapse.len() != neurons
+            || from.membrane.len() != neurons
+            || !recurrent.is_multiple_of(neurons * neurons)
+        {
             return wrong("decay factors or recurrent weights are not as many as its neurons need");
         }
         let values = from.weights.iter().chain(from.recurrent.iter().flatten()).chain(&from.bias);
