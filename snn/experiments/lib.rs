@@ -10,6 +10,7 @@
 
 mod balanced_learning;
 mod batched_eprop;
+mod clapp;
 mod coding_energy;
 mod cross_entropy;
 mod deep_rewiring;
@@ -18,11 +19,13 @@ mod eprop;
 mod event_gru;
 mod forward_propagation;
 mod gated_synapses;
+mod gateon;
 mod inhibitory_stdp;
 mod initialisation;
 mod lsnn;
 mod measurement;
 mod neulvm;
+mod sample_and_measure;
 mod spike_representations;
 
 use std::collections::BTreeMap;
@@ -140,6 +143,7 @@ impl Experiment {
 pub const EXPERIMENTS: &[Experiment] = &[
     balanced_learning::EXPERIMENT,
     batched_eprop::EXPERIMENT,
+    clapp::EXPERIMENT,
     coding_energy::EXPERIMENT,
     cross_entropy::EXPERIMENT,
     deep_rewiring::EXPERIMENT,
@@ -149,9 +153,12 @@ pub const EXPERIMENTS: &[Experiment] = &[
     initialisation::EXPERIMENT,
     forward_propagation::EXPERIMENT,
     gated_synapses::EXPERIMENT,
+    gateon::EXPERIMENT,
+    gateon::HUNDRED,
     inhibitory_stdp::EXPERIMENT,
     lsnn::EXPERIMENT,
     neulvm::EXPERIMENT,
+    sample_and_measure::EXPERIMENT,
     spike_representations::EXPERIMENT,
 ];
 

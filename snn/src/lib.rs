@@ -37,23 +37,28 @@
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
 
+pub mod bernoulli_network;
 pub mod classification;
+pub mod contrastive;
 pub mod dataset;
 pub mod description;
 pub mod encoders;
 pub mod engine;
 pub mod eprop_rule;
 pub mod forward_propagation_rule;
+pub mod gating;
 pub mod image_encoders;
 pub mod images;
 pub mod layers;
 pub mod learning_rule;
+pub mod linear_probe;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
 pub mod recurrent_network;
 pub mod rewiring;
 pub mod rules;
+pub mod summary_statistics;
 pub mod targets;
 pub mod training;
 pub mod variables;

@@ -87,14 +87,7 @@ impl Kernel3 for BernoulliScan {
 }
 
 #[multiversion::multiversion(targets = "simd")]
-fn scan<T: Real>(
-    neurons: usize,
-    current: &[T],
-    weight: &[T],
-    noise: &[T],
-    spikes: &mut [T],
-    log_odds: &mut [T],
-) {
+fn scan<T: Real>(neurons: usize, current: &[T], weight: &[T], noise: &[T], spikes: &mut [T], log_odds: &mut [T]) {
     log_odds.copy_from_slice(current);
     let mut fired = Vec::new();
     for t in 0..current.len() / neurons {
