@@ -10,6 +10,7 @@
 
 mod balanced_learning;
 mod batched_eprop;
+mod clapp;
 mod coding_energy;
 mod cross_entropy;
 mod deep_rewiring;
@@ -20,6 +21,7 @@ mod event_gru;
 mod exact_mapping;
 mod forward_propagation;
 mod gated_synapses;
+mod gateon;
 mod hardware_pipeline;
 mod inhibitory_stdp;
 mod initialisation;
@@ -29,6 +31,7 @@ mod neulvm;
 mod nir;
 mod predictive_coding;
 mod random_backpropagation;
+mod sample_and_measure;
 mod spike_representations;
 mod spike_time_training;
 
@@ -159,6 +162,7 @@ impl Experiment {
 pub const EXPERIMENTS: &[Experiment] = &[
     balanced_learning::EXPERIMENT,
     batched_eprop::EXPERIMENT,
+    clapp::EXPERIMENT,
     coding_energy::EXPERIMENT,
     cross_entropy::EXPERIMENT,
     deep_rewiring::EXPERIMENT,
@@ -177,6 +181,12 @@ pub const EXPERIMENTS: &[Experiment] = &[
     nir::EXPERIMENT,
     predictive_coding::EXPERIMENT,
     random_backpropagation::EXPERIMENT,
+    gateon::EXPERIMENT,
+    gateon::HUNDRED,
+    inhibitory_stdp::EXPERIMENT,
+    lsnn::EXPERIMENT,
+    neulvm::EXPERIMENT,
+    sample_and_measure::EXPERIMENT,
     spike_representations::EXPERIMENT,
     spike_time_training::EXPERIMENT,
 ];

@@ -42,18 +42,22 @@
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
 
+pub mod bernoulli_network;
 pub mod classification;
+pub mod contrastive;
 pub mod dataset;
 pub mod description;
 pub mod encoders;
 pub mod engine;
 pub mod eprop_rule;
 pub mod forward_propagation_rule;
+pub mod gating;
 pub mod image_encoders;
 pub mod images;
 pub mod integer;
 pub mod layers;
 pub mod learning_rule;
+pub mod linear_probe;
 pub mod network;
 #[cfg(feature = "nir")]
 pub mod nir;
@@ -65,6 +69,7 @@ pub mod recurrent_network;
 pub mod rewiring;
 pub mod rules;
 pub mod spike_time;
+pub mod summary_statistics;
 pub mod targets;
 pub mod training;
 pub mod variables;

@@ -37,7 +37,7 @@ enum Function {
 const GELU_SLOPE: f64 = 1.702;
 
 #[inline(always)]
-fn logistic<T: Real>(x: T) -> T {
+pub(super) fn logistic<T: Real>(x: T) -> T {
     T::one() / (T::one() + (-x).fast_exp())
 }
 

@@ -7,6 +7,7 @@
 //! number of threads. Each backward pass is itself an operation on tensors, tested against finite differences.
 
 mod activation;
+mod bernoulli_scan;
 mod composed;
 mod event_gru_scan;
 mod events;
@@ -26,6 +27,7 @@ mod spiking_scan;
 mod temporal_convolution;
 
 pub use activation::{gelu, sigmoid};
+pub use bernoulli_scan::{Sample, bernoulli_scan};
 pub use event_gru_scan::{event_gru_scan, event_gru_scan_from, event_gru_states, gru_scan};
 pub use events::Events;
 pub use information::information;

@@ -1,0 +1,282 @@
+//! Gating and dynamic availability for continual learning (Barry, Gerstner & Bellec 2023, GateON).
+//!
+//! Tasks come one after the other: images with their pixels in another order each time. A context opens some of the gates of
+//! a network, and what was relevant in earlier tasks is hardly available for learning ([`gating`](spiccato_snn::gating)).
+//! Which task it is is not told, but inferred from the loss. Measured against fine-tuning and each half of the method alone,
+//! on a perceptron, a small convolutional network and a small transformer; `gateon-hundred-tasks` goes through a hundred.
+
+mod networks;
+mod tasks;
+
+use anyhow::Result;
+
+use self::networks::Architecture;
+use self::tasks::{AVAILABILITY, BOTH, Course, Curriculum, GATES, INFERRED, PLAIN, mean, orientations, permutations};
+use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_snn::images::Split;
+
+const PAPER: &str = "Barry, Gerstner & Bellec, Context selectivity with dynamic availability enables lifelong continual \
+                     learning, arXiv 2306.01690, 2023";
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "gateon",
+    claim: "networks with gates by context and availability by relevance learn one task after the other without forgetting, \
+            and infer which task it is",
+    paper: PAPER,
+    run,
+};
+
+pub(super) const HUNDRED: Experiment = Experiment {
+    name: "gateon-hundred-tasks",
+    claim: "a network with gates and availability learns a hundred tasks one after the other",
+    paper: PAPER,
+    run: run_hundred,
+};
+
+/// MNIST, of which `test` images are tested on in each task, or drawn digits.
+fn data(settings: &Settings, test: usize) -> Result<Split> {
+    if settings.quick {
+        return Ok(Split::drawn(1000, 200, 12, settings.seed));
+    }
+    let split = crate::mnist(settings)?;
+    Ok(Split { test: split.test.truncated(test), ..split })
+}
+
+fn run(settings: &Settings) -> Result<Outcome> {
+    let (seed, quick) = (settings.seed, settings.quick);
+    let split = data(settings, 2000)?;
+    let pixels = split.train.side * split.train.side;
+    let curriculum = if quick {
+        Curriculum {
+            split: &split,
+            tasks: permutations(5, pixels, seed),
+            again: vec![1],
+            architecture: Architecture::Perceptron(100),
+            share: 0.2,
+            steps: 90,
+            batch: 50,
+            rate: 1e-2,
+            reactivation: 0.0,
+            seed,
+        }
+    } else {
+        Curriculum {
+            split: &split,
+            tasks: permutations(12, pixels, seed),
+            again: vec![2, 6],
+            architecture: Architecture::Perceptron(512),
+            share: 0.12,
+            steps: 150,
+            batch: 256,
+            rate: 5e-3,
+            reactivation: 0.0,
+            seed,
+        }
+    };
+    let courses = curriculum.compare([PLAIN, GATES, AVAILABILITY, INFERRED])?;
+    let [plain, gates, availability, ours] = &courses[..] else { anyhow::bail!("four networks learn") };
+    let part = "permuted pixels";
+    let count = curriculum.tasks.len() as f64;
+    let (least, forgotten) = if quick { (70.0, 6.0) } else { (92.0, 2.0) };
+    let mut measurements = vec![
+        Measurement::at_least(
+            part,
+            "mean accuracy on all tasks at the end, %; fine-tuning as ablation",
+            ours.mean_kept(),
+            least,
+        )
+        .ablated(plain.mean_kept()),
+        Measurement::at_most(
+            part,
+            "points forgotten since a task was learned; fine-tuning as ablation",
+            ours.forgotten(),
+            forgotten,
+        )
+        .ablated(plain.forgotten()),
+        Measurement::at_least(
+            part,
+            "mean accuracy above that with gates alone, points",
+            ours.mean_kept() - gates.mean_kept(),
+            0.3,
+        )
+        .ablated(0.0),
+        Measurement::at_least(
+            part,
+            "mean accuracy above that with availability alone, points",
+            ours.mean_kept() - availability.mean_kept(),
+            3.0,
+        )
+        .ablated(0.0),
+        Measurement::at_least(
+            part,
+            "tasks with a context of their own",
+            ours.told_apart as f64,
+            if quick { 5.0 } else { 11.0 },
+        ),
+        Measurement::at_least(part, "tasks known again", ours.recognised as f64, curriculum.again.len() as f64),
+    ];
+    let mut charts = vec![chart(
+        "Accuracy on each task at the end",
+        &[
+            ("fine-tuning", plain),
+            ("gates alone", gates),
+            ("availability alone", availability),
+            ("both, task inferred", ours),
+        ],
+    )];
+    reactivation(&split, settings, &mut measurements, &mut charts)?;
+    if !quick {
+        // A quarter of the pixels.
+        let split = Split { train: split.train.clone().halved(), test: split.test.clone().halved() };
+        for (part, title, architecture, least) in [
+            (
+                "convolutional network",
+                "Convolutional network, images in eight orientations",
+                Architecture::Convolutional(256),
+                85.0,
+            ),
+            ("transformer", "Transformer, images in eight orientations", Architecture::Transformer(256), 80.0),
+        ] {
+            let tasks = orientations(split.train.side);
+            let curriculum = Curriculum {
+                split: &split,
+                tasks,
+                again: Vec::new(),
+                architecture,
+                share: 0.2,
+                batch: 128,
+                ..curriculum
+            };
+            let courses = curriculum.compare([PLAIN, BOTH])?;
+            let [plain, ours] = &courses[..] else { anyhow::bail!("two networks learn") };
+            measurements.extend([
+                Measurement::at_least(
+                    part,
+                    "mean accuracy on all tasks at the end, %; fine-tuning as ablation",
+                    ours.mean_kept(),
+                    least,
+                )
+                .ablated(plain.mean_kept()),
+                Measurement::at_most(
+                    part,
+                    "points forgotten since a task was learned; fine-tuning as ablation",
+                    ours.forgotten(),
+                    5.0,
+                )
+                .ablated(plain.forgotten()),
+            ]);
+            charts.push(chart(title, &[("fine-tuning", plain), ("gates and availability", ours)]));
+        }
+    }
+    Ok(Outcome::new(measurements, charts).with([("tasks", count), ("steps", curriculum.steps as f64)]))
+}
+
+/// A network that is too small for all tasks: with reactivation, it still learns the last ones.
+fn reactivation(
+    split: &Split,
+    settings: &Settings,
+    measurements: &mut Vec<Measurement>,
+    charts: &mut Vec<Chart>,
+) -> Result<()> {
+    let pixels = split.train.side * split.train.side;
+    let (tasks, units, steps, batch) = if settings.quick { (8, 24, 60, 50) } else { (20, 64, 100, 128) };
+    let with = |reactivation: f64| {
+        let curriculum = Curriculum {
+            split,
+            tasks: permutations(tasks, pixels, settings.seed),
+            again: Vec::new(),
+            architecture: Architecture::Perceptron(units),
+            share: 0.5,
+            steps,
+            batch,
+            rate: 1e-2,
+            reactivation,
+            seed: settings.seed,
+        };
+        curriculum.learn(BOTH, tasks)
+    };
+    let (fixed, ours) = rayon::join(|| with(0.0), || with(1.0));
+    let (fixed, ours) = (fixed?, ours?);
+    let late = |course: &Course| mean(&course.learned[tasks - tasks / 4..]);
+    measurements.push(
+        Measurement::at_least(
+            "reactivation",
+            "accuracy on the last quarter of the tasks, once learned, above that without, points",
+            late(&ours) - late(&fixed),
+            3.0,
+        )
+        .ablated(0.0),
+    );
+    let points = |course: &Course| (1..).map(f64::from).zip(course.learned.iter().copied()).collect();
+    charts.push(Chart {
+        title: "A small network: accuracy on each task once learned".to_owned(),
+        x: Axis::linear("task"),
+        y: Axis::linear("right, %"),
+        series: vec![Series::new("with reactivation", points(&ours)), Series::new("without", points(&fixed))],
+        marks: Vec::new(),
+        size: SIZE,
+    });
+    Ok(())
+}
+
+fn chart(title: &str, courses: &[(&str, &Course)]) -> Chart {
+    let points = |course: &Course| (1..).map(f64::from).zip(course.kept.iter().copied()).collect();
+    Chart {
+        title: title.to_owned(),
+        x: Axis::linear("task"),
+        y: Axis::linear("right, %"),
+        series: courses.iter().map(|(name, course)| Series::new(*name, points(course))).collect(),
+        marks: Vec::new(),
+        size: SIZE,
+    }
+}
+
+fn run_hundred(settings: &Settings) -> Result<Outcome> {
+    let split = data(settings, 500)?;
+    let pixels = split.train.side * split.train.side;
+    let (count, units, steps, batch, share) =
+        if settings.quick { (12, 120, 40, 50, 0.1) } else { (100, 400, 50, 128, 0.1) };
+    let curriculum = Curriculum {
+        split: &split,
+        tasks: permutations(count, pixels, settings.seed),
+        again: Vec::new(),
+        architecture: Architecture::Perceptron(units),
+        share,
+        steps,
+        batch,
+        rate: if settings.quick { 2e-2 } else { 5e-3 },
+        reactivation: 0.0,
+        seed: settings.seed,
+    };
+    let every = (count / 10).max(1);
+    let (plain, ours) = rayon::join(|| curriculum.learn(PLAIN, every), || curriculum.learn(BOTH, every));
+    let (plain, ours) = (plain?, ours?);
+    let part = "permuted pixels";
+    let least = if settings.quick { 50.0 } else { 75.0 };
+    let measurements = vec![
+        Measurement::at_least(
+            part,
+            "mean accuracy on all tasks at the end, %; fine-tuning as ablation",
+            ours.mean_kept(),
+            least,
+        )
+        .ablated(plain.mean_kept()),
+    ];
+    let chart = Chart {
+        title: format!("{count} tasks, one after the other"),
+        x: Axis::linear("tasks learned"),
+        y: Axis::linear("right on all tasks so far, %"),
+        series: vec![
+            Series::new("gates and availability", ours.mean.clone()),
+            Series::new("fine-tuning", plain.mean.clone()),
+        ],
+        marks: Vec::new(),
+        size: SIZE,
+    };
+    Ok(Outcome::new(measurements, vec![chart]).with([
+        ("tasks", count as f64),
+        ("units", units as f64),
+        ("steps", steps as f64),
+    ]))
+}

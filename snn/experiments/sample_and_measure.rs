@@ -1,0 +1,341 @@
+//! Fitting summary statistics of neural data by backpropagation through samples of spikes (Bellec, Wang, Modirshanechi, Brea
+//! & Gerstner 2021, sample-and-measure).
+//!
+//! Some neurons of a network are recorded, over trials with the same stimulus; the others are hidden and drive the recorded
+//! ones together. Maximum likelihood on the recorded spikes alone accounts for what hidden neurons do by connections that
+//! are not there. Networks that have hidden neurons, and whose own samples have to show the histograms and noise covariances
+//! that were measured, correlate as the data do and find the connections.
+
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
+use spiccato_neurons::ops::sigmoid;
+
+use super::{Experiment, Measurement, Outcome, Settings};
+use spiccato_neurons::Random;
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_snn::bernoulli_network::BernoulliNetwork;
+use spiccato_snn::engine::statistics::correlation;
+use spiccato_snn::learning_rule::{Gradients, LearningRule, Optimize};
+use spiccato_snn::optimizer::{Method, Optimizer, clip};
+use spiccato_snn::summary_statistics::{histogram, histogram_error, noise_correlations, noise_covariances, surprise};
+use spiccato_snn::variables::{set_values, values};
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "sample-and-measure",
+    claim: "networks with hidden neurons that are fitted to statistics of their own samples correlate and fire as the recorded \
+            neurons do, and find their connections, where maximum likelihood doesn't",
+    paper: "Bellec, Wang, Modirshanechi, Brea & Gerstner, Fitting summary statistics of neural data with a differentiable \
+            spiking network simulator, NeurIPS 2021",
+    run,
+};
+
+/// Steps over which a spike has an effect, in the truth and in the models.
+const DELAYS: usize = 4;
+/// Delays of the covariances that are measured, from 0 on.
+const LAGS: usize = 8;
+const INPUTS: usize = 3;
+/// What the parts of the loss count for.
+const LIKELIHOOD: f64 = 0.4;
+const HISTOGRAM: f64 = 5.0;
+const COVARIANCES: f64 = 100.0;
+/// Trials that a step of learning sees, and samples.
+const BATCH: usize = 20;
+/// Trials that the figures are measured on.
+const TEST: usize = 300;
+const RATE: f64 = 0.02;
+
+/// A network to record from and the size of the recording.
+struct Problem {
+    part: &'static str,
+    recorded: usize,
+    hidden: usize,
+    /// Log-odds of a spike at rest of recorded and hidden neurons.
+    rest: [f64; 2],
+    /// What a spike of a hidden neuron adds to the log-odds of recorded ones a step later, and one of a recorded neuron to
+    /// those of hidden ones.
+    drive: f64,
+    feedback: f64,
+    trials: usize,
+    time: usize,
+    iterations: usize,
+}
+
+/// Hidden neurons fire by themselves, each drives a group of recorded neurons, some of which drive hidden ones.
+const COMMON_INPUT: Problem = Problem {
+    part: "common input",
+    recorded: 20,
+    hidden: 5,
+    rest: [-4.0, -1.5],
+    drive: 3.5,
+    feedback: 1.5,
+    trials: 60,
+    time: 120,
+    iterations: 500,
+};
+
+/// Hidden neurons fire when recorded ones do: activity goes round between them.
+const REVERBERATION: Problem = Problem {
+    part: "reverberation",
+    recorded: 16,
+    hidden: 4,
+    rest: [-5.0, -3.0],
+    drive: 5.0,
+    feedback: 2.0,
+    trials: 40,
+    time: 100,
+    iterations: 300,
+};
+
+/// Slow stimuli of standard deviation 1, the same in every trial: (trials, time, inputs).
+fn stimulus(trials: usize, time: usize, random: &mut Random) -> Result<Tensor> {
+    let mut state = random.normals(INPUTS);
+    let decay: f64 = 0.9;
+    let mut course = Vec::with_capacity(time * INPUTS);
+    for _ in 0..time {
+        for x in &mut state {
+            *x = decay * *x + (1.0 - decay * decay).sqrt() * random.normal();
+            course.push(*x as f32);
+        }
+    }
+    let course = Tensor::from_vec(course, (1, time, INPUTS), &Device::Cpu)?;
+    Ok(course.broadcast_as((trials, time, INPUTS))?.contiguous()?)
+}
+
+impl Problem {
+    /// The network that is recorded. Recorded neurons rest after a spike and have few connections among themselves.
+    fn truth(&self, random: &mut Random) -> Result<BernoulliNetwork> {
+        let neurons = self.recorded + self.hidden;
+        let network = BernoulliNetwork::new((INPUTS, neurons, DELAYS), 0.4, 0.1, random)?;
+        let mut weights = vec![0.0; DELAYS * neurons * neurons];
+        for (from, to) in (0..neurons).flat_map(|from| (0..neurons).map(move |to| (from, to))) {
+            let strength = match (from.checked_sub(self.recorded), to < self.recorded) {
+                (None, true) if from == to => -2.0,
+                (None, true) if random.chance(0.15) => 1.2 * random.normal().signum(),
+                (Some(hidden), true) if to % self.hidden == hidden || random.chance(0.1) => self.drive,
+                (None, false) if random.chance(0.3) => self.feedback,
+                _ => 0.0,
+            };
+            for delay in 0..DELAYS {
+                weights[(delay * neurons + from) * neurons + to] = strength * 0.6f64.powi(delay as i32);
+            }
+        }
+        set_values(network.variables.get("weight")?, &weights)?;
+        let rest = |neuron| self.rest[usize::from(neuron >= self.recorded)];
+        set_values(network.variables.get("bias")?, &(0..neurons).map(rest).collect::<Vec<f64>>())?;
+        Ok(network)
+    }
+}
+
+/// What was recorded: spikes (trials, time, recorded) and the stimulus.
+struct Recording {
+    spikes: Tensor,
+    stimulus: Tensor,
+}
+
+/// Noise correlations and rates of spikes of the recorded neurons.
+struct Statistics {
+    correlations: Vec<f64>,
+    rates: Vec<f64>,
+}
+
+impl Statistics {
+    fn of(spikes: &Tensor) -> Result<Self> {
+        let correlations = noise_correlations(&noise_covariances(spikes, 1)?)?;
+        Ok(Self { correlations, rates: values(&histogram(spikes)?.mean(0)?)? })
+    }
+
+    /// Those of free samples of the first `recorded` neurons of a network.
+    fn of_samples(network: &BernoulliNetwork, stimulus: &Tensor, recorded: usize, random: &mut Random) -> Result<Self> {
+        Self::of(&network.sample(stimulus, random)?.spikes.narrow(2, 0, recorded)?)
+    }
+
+    /// Share of the variance of the measured correlations that these explain.
+    fn explained(&self, measured: &Self) -> f64 {
+        let mean = measured.correlations.iter().sum::<f64>() / measured.correlations.len() as f64;
+        let squares = |pairs: &mut dyn Iterator<Item = f64>| pairs.map(|d| d * d).sum::<f64>();
+        let errors = squares(&mut self.correlations.iter().zip(&measured.correlations).map(|(a, b)| a - b));
+        1.0 - errors / squares(&mut measured.correlations.iter().map(|c| c - mean))
+    }
+
+    /// Mean distance of the rates from those measured, in spikes per step.
+    fn rate_error(&self, measured: &Self) -> f64 {
+        self.rates.iter().zip(&measured.rates).map(|(a, b)| (a - b).abs()).sum::<f64>() / self.rates.len() as f64
+    }
+}
+
+/// Which parts of the loss there are besides the likelihood of the recorded spikes.
+#[derive(Clone, Copy, PartialEq)]
+enum Fit {
+    MaximumLikelihood,
+    SampleAndMeasure,
+}
+
+/// Gradients of the loss on a batch of trials.
+struct Rule<'a> {
+    network: &'a BernoulliNetwork,
+    fit: Fit,
+    stimulus: Tensor,
+    histogram: Tensor,
+    covariances: Tensor,
+    random: Random,
+}
+
+impl LearningRule<Tensor> for Rule<'_> {
+    fn gradients(&mut self, spikes: &Tensor) -> Result<Gradients> {
+        let recorded = spikes.dim(2)?;
+        let seen = |tensor: &Tensor| tensor.narrow(2, 0, recorded);
+        let given = self.network.sample_given(spikes, &self.stimulus, &mut self.random)?;
+        let mut loss = (surprise(&seen(&given.log_odds)?, spikes)? * LIKELIHOOD)?;
+        if self.fit == Fit::SampleAndMeasure {
+            let sample = self.network.sample(&self.stimulus, &mut self.random)?;
+            let modelled = histogram(&sigmoid(&seen(&sample.log_odds)?)?)?;
+            let covariances = noise_covariances(&seen(&sample.spikes)?, LAGS)?;
+            let error = (covariances - &self.covariances)?.sqr()?.sum_all()?;
+            loss = (loss + (histogram_error(&modelled, &self.histogram)? * HISTOGRAM)?)?;
+            loss = (loss + (error * (COVARIANCES / recorded as f64))?)?;
+        }
+        Ok(Gradients { store: loss.backward()?, loss: f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?) })
+    }
+}
+
+/// A network with so many hidden neurons, fitted to a recording.
+fn fit(recording: &Recording, problem: &Problem, hidden: usize, fit: Fit, seed: u64) -> Result<BernoulliNetwork> {
+    let mut random = Random::new(seed, 81);
+    let size = (INPUTS, problem.recorded + hidden, DELAYS);
+    let network = BernoulliNetwork::new(size, 0.2, 0.1, &mut random)?;
+    let mut rule = Rule {
+        network: &network,
+        fit,
+        stimulus: recording.stimulus.narrow(0, 0, BATCH)?,
+        histogram: histogram(&recording.spikes)?,
+        covariances: noise_covariances(&recording.spikes, LAGS)?,
+        random: Random::new(seed, 82),
+    };
+    let mut optimizer = Optimizer::new(Method::Adam, RATE);
+    let mut order: Vec<u32> = (0..problem.trials as u32).collect();
+    for iteration in 0..problem.iterations {
+        optimizer.set_rate(RATE * (1.0 - iteration as f64 / problem.iterations as f64).sqrt());
+        random.shuffle(&mut order);
+        let trials = Tensor::new(&order[..BATCH], &Device::Cpu)?;
+        let Gradients { mut store, .. } = rule.gradients(&recording.spikes.index_select(&trials, 0)?)?;
+        clip(&network.variables, &mut store, 1.0)?;
+        optimizer.step(&network.variables, &store)?;
+    }
+    Ok(network)
+}
+
+/// Connections between different recorded neurons, summed over delays.
+fn connections(network: &BernoulliNetwork, recorded: usize) -> Result<Vec<f64>> {
+    let sums = network.variables.get("weight")?.sum(0)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let pairs = (0..recorded).flat_map(|from| (0..recorded).map(move |to| (from, to)));
+    Ok(pairs.filter(|(from, to)| from != to).map(|(from, to)| sums[from][to]).collect())
+}
+
+/// What a fit came to: statistics of samples, and the correlation of its connections with the true ones.
+struct Found {
+    statistics: Statistics,
+    connections: f64,
+}
+
+/// Both fits of one problem.
+struct Comparison {
+    /// Of other trials of the network that was recorded, and of the recorded ones.
+    measured: Statistics,
+    recorded: Statistics,
+    likelihood: Found,
+    ours: Found,
+}
+
+impl Problem {
+    fn compare(&self, seed: u64) -> Result<Comparison> {
+        let mut random = Random::new(seed, 80);
+        let truth = self.truth(&mut random)?;
+        let stimulus = stimulus(TEST, self.time, &mut random)?;
+        let few = stimulus.narrow(0, 0, self.trials)?;
+        let spikes = truth.sample(&few, &mut random)?.spikes.narrow(2, 0, self.recorded)?.contiguous()?.detach();
+        let recording = Recording { spikes, stimulus: few };
+        let actual = connections(&truth, self.recorded)?;
+        let mut found = |hidden, kind| -> Result<Found> {
+            let network = fit(&recording, self, hidden, kind, seed)?;
+            let statistics = Statistics::of_samples(&network, &stimulus, self.recorded, &mut random)?;
+            Ok(Found { statistics, connections: correlation(&connections(&network, self.recorded)?, &actual) })
+        };
+        let likelihood = found(0, Fit::MaximumLikelihood)?;
+        let ours = found(self.hidden, Fit::SampleAndMeasure)?;
+        let measured = Statistics::of_samples(&truth, &stimulus, self.recorded, &mut random)?;
+        Ok(Comparison { measured, recorded: Statistics::of(&recording.spikes)?, likelihood, ours })
+    }
+}
+
+impl Comparison {
+    fn correlations(&self, part: &'static str) -> Measurement {
+        let explained = |found: &Found| found.statistics.explained(&self.measured);
+        Measurement::at_least(
+            part,
+            "share of the noise correlations' variance explained, above that by maximum likelihood",
+            explained(&self.ours) - explained(&self.likelihood),
+            0.2,
+        )
+        .ablated(0.0)
+    }
+
+    fn rates(&self, part: &'static str) -> Measurement {
+        let error = |found: &Found| found.statistics.rate_error(&self.recorded);
+        Measurement::at_most(
+            part,
+            "error of the rates over that of maximum likelihood",
+            error(&self.ours) / error(&self.likelihood),
+            0.5,
+        )
+        .ablated(1.0)
+    }
+
+    fn connections(&self, part: &'static str) -> Measurement {
+        Measurement::at_least(
+            part,
+            "correlation of the connections with the true ones, above that of maximum likelihood",
+            self.ours.connections - self.likelihood.connections,
+            0.0,
+        )
+        .against(self.ours.connections)
+    }
+
+    fn chart(&self, title: &str) -> Chart {
+        let points = |found: &Found| {
+            self.measured.correlations.iter().copied().zip(found.statistics.correlations.iter().copied()).collect()
+        };
+        let series =
+            |name: &str, found| Series { name: name.to_owned(), points: points(found), style: Style::Dots(3.0) };
+        Chart {
+            title: title.to_owned(),
+            x: Axis::linear("noise correlation of a pair of neurons, measured"),
+            y: Axis::linear("in samples of the fitted network"),
+            series: vec![series("maximum likelihood", &self.likelihood), series("sample-and-measure", &self.ours)],
+            marks: Vec::new(),
+            size: SIZE,
+        }
+    }
+}
+
+fn run(settings: &Settings) -> Result<Outcome> {
+    if settings.quick {
+        // Without feedback, maximum likelihood explains least of the correlations.
+        let problem =
+            Problem { recorded: 8, hidden: 2, feedback: 0.0, trials: 40, time: 60, iterations: 150, ..COMMON_INPUT };
+        let comparison = problem.compare(settings.seed)?;
+        return Ok(Outcome::new(vec![comparison.correlations(problem.part)], vec![comparison.chart("Common input")]));
+    }
+    let (common, reverberation) =
+        rayon::join(|| COMMON_INPUT.compare(settings.seed), || REVERBERATION.compare(settings.seed));
+    let (common, reverberation) = (common?, reverberation?);
+    let measurements = vec![
+        common.correlations(COMMON_INPUT.part),
+        common.connections(COMMON_INPUT.part),
+        reverberation.correlations(REVERBERATION.part),
+        reverberation.rates(REVERBERATION.part),
+    ];
+    let charts =
+        vec![common.chart("Common input of hidden neurons"), reverberation.chart("Reverberation by hidden neurons")];
+    Ok(Outcome::new(measurements, charts)
+        .with([("iterations", COMMON_INPUT.iterations as f64), ("learning rate", RATE)]))
+}
