@@ -39,7 +39,7 @@ tar -C "$dist" --transform "s|^package|$name|" --exclude '*.1.gz' --sort=name --
 ls -l "$dist/$name.tar.gz"
 
 if cargo deb --version > /dev/null 2>&1; then
-    cargo deb --no-build --no-strip --profile "$profile" --package spiccato-cli --output "$dist"
+    cargo deb --no-build --no-strip --package spiccato-cli --output "$dist"
     ls -l "$dist"/*.deb
 else
     echo "no Debian package: cargo-deb is not installed"
