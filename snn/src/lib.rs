@@ -35,6 +35,8 @@
 //! - `nir`, with the feature of that name: graphs of the Neuromorphic Intermediate Representation.
 //! - [`integer`]: trained networks in 8-bit weights and 16-bit states, as neuromorphic chips compute them.
 //! - [`predictive_coding`]: areas that predict each other and learn by local changes.
+//! - [`gating`]: continual learning; [`contrastive`]: layer-local learning without labels, and [`linear_probe`] to judge it;
+//!   [`bernoulli_network`] and [`summary_statistics`]: networks fitted to recordings through samples of their spikes.
 //! - [`engine`]: models of single spikes and continuous time on plain slices.
 //!
 //! Parameters follow Candle's conventions ([`parameters`]). Neuron dynamics, surrogate gradients and fused operations are
