@@ -141,7 +141,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
     let rises: Vec<f64> = sparse.iter().map(|(_, sparseness)| *sparseness).collect();
     let (part, top) = ("three areas", sizes.len() - 2);
-    let (error, rise, selective) = if quick { (0.65, 0.015, 0.3) } else { (0.5, 0.015, 0.4) };
+    let (error, rise, selective) = if quick { (0.65, 0.015, 0.3) } else { (0.5, 0.0, 0.4) };
     let measurements = vec![
         Measurement::at_most(
             part,
