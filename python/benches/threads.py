@@ -1,5 +1,5 @@
-"""How much faster two threads encode and decode clips of ten seconds than one: `python threads.py`. Run it in the release
-profile, on a machine with nothing else to do.
+"""How much faster two threads encode and decode clips of ten seconds than one: `python threads.py`. Run it in the
+release profile, on a machine with nothing else to do.
 """
 
 import time
@@ -26,4 +26,5 @@ for name, work, items in [
     ("decode", codec.decode, files),
 ]:
     ratios = [seconds(work, items, 1) / seconds(work, items, 2) for _ in range(3)]
-    print(f"{name}: two threads are {np.median(ratios):.2f} times as fast as one ({min(ratios):.2f} to {max(ratios):.2f})")
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"{name}: two threads are {np.median(ratios):.2f} times as fast as one ({spread})")

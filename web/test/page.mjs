@@ -201,7 +201,7 @@ try {
 
   // A recording is compressed in the page, to nearly the bytes of the program: the browser's samples are the same.
   await page.click('#example');
-  await page.waitForFunction(() => state.file && state.done, { timeout: 300_000 });
+  await page.waitForFunction(() => state.name === 'example.flac' && state.done, { timeout: 300_000 });
   const made = await page.evaluate(() => ({ facts: state.facts, seconds: state.encoding, errors: state.errors }));
   assert.deepEqual(made.errors, []);
   assert.ok(Math.abs(made.facts.kbps - 3) < 0.1, `${made.facts.kbps} kbit/s`);
