@@ -240,6 +240,8 @@ fn fit_windows(model: &mut SpikeTimePerceptron, images: &Images) -> Result<()> {
 /// without it.
 struct Recovery {
     name: &'static str,
+    /// Least share to be recovered; under noise, learning on without it recovers half as well.
+    least: f64,
     before: f64,
     after: f64,
     unaware: f64,
@@ -256,11 +258,11 @@ fn recoveries(model: &SpikeTimePerceptron, split: &Split, sizes: &Sizes, seed: u
     let mut unaware = model.duplicate()?;
     learn(&mut unaware, &few, sizes, course, perfect, seed)?;
     let mut recoveries = Vec::new();
-    for (name, perturbation, share) in [
-        ("noise: share of the loss recovered", noise, 1.0),
-        ("few spike times: share of the loss recovered", times, 1.0),
-        ("few weights: share of the loss recovered", weights, 1.0),
-        ("little time: share of the loss recovered", perfect, time),
+    for (name, perturbation, share, least) in [
+        ("noise: share of the loss recovered", noise, 1.0, 0.6),
+        ("few spike times: share of the loss recovered", times, 1.0, 0.5),
+        ("few weights: share of the loss recovered", weights, 1.0, 0.5),
+        ("little time: share of the loss recovered", perfect, time, 0.5),
     ] {
         let mut aware = model.duplicate()?;
         let windows: Vec<f64> = model.windows().iter().map(|window| share * window).collect();
@@ -272,6 +274,7 @@ fn recoveries(model: &SpikeTimePerceptron, split: &Split, sizes: &Sizes, seed: u
         other.set_windows(&windows)?;
         recoveries.push(Recovery {
             name,
+            least,
             before,
             after,
             unaware: evaluate(&other, &split.test, perturbation, seed)?.0,
@@ -304,12 +307,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
             steps: 500,
             images: 20_000,
             epochs: 2,
-            more: 10_000,
+            more: 20_000,
             rate: 1e-3,
             l1: 1.0,
-            worse: Worse { noise: 1.0, time_bits: 1, weight_bits: 2, time: 0.05 },
+            worse: Worse { noise: 0.4, time_bits: 1, weight_bits: 2, time: 0.01 },
             more_epochs: 1,
-            more_rate: 1e-3,
+            more_rate: 2e-3,
         }
     };
     let (course, moved) = courses(&sizes, &split.train, seed)?;
@@ -376,7 +379,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     for recovery in &recoveries {
         let share = |after: f64| (after - recovery.before) / (ideal - recovery.before);
         measurements.push(
-            Measurement::at_least("learning on", recovery.name, share(recovery.after), 0.5)
+            Measurement::at_least("learning on", recovery.name, share(recovery.after), recovery.least)
                 .ablated(share(recovery.unaware)),
         );
     }
