@@ -1,10 +1,10 @@
 //! Learning in the time of first spikes (Stanojevic et al. 2024).
 //!
-//! Neurons that fire once learn by gradients of their spike times. If the slope of all potentials at the threshold is the same, the
-//! course of learning is that of a network of rectified linear units, step by step; for the other model, which computes the same
-//! function of its input, it is another one, and with weights as drawn for rectified networks its gradients explode or vanish over
-//! depth. Networks that learned with few spikes are then put on worse hardware (noise, few spike times, few weights, little time)
-//! and learn on for one pass over some images.
+//! Neurons that fire once learn by gradients of their spike times. If the slope of all potentials at the threshold is
+//! the same, the course of learning is that of a network of rectified linear units, step by step; for the other model,
+//! which computes the same function of its input, it is another one, and with weights as drawn for rectified networks
+//! its gradients explode or vanish over depth. Networks that learned with few spikes are then put on worse hardware
+//! (noise, few spike times, few weights, little time) and learn on for one pass over some images.
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -25,10 +25,10 @@ use spiccato_snn::variables::set_values;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "spike-time-training",
-    claim: "with a constant slope at the threshold, learning in spike times takes the course of rectified networks, with less than \
-            0.3 spikes per neuron, and adapts to noise, coarse times and weights, and little time",
-    paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, High-performance deep spiking neural networks with 0.3 \
-            spikes per neuron, Nature Communications 2024",
+    claim: "with a constant slope at the threshold, learning in spike times takes the course of rectified networks, \
+            with less than 0.3 spikes per neuron, and adapts to noise, coarse times and weights, and little time",
+    paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, High-performance deep spiking neural networks \
+            with 0.3 spikes per neuron, Nature Communications 2024",
     run,
 };
 
@@ -90,8 +90,8 @@ struct Distances {
     additive: f64,
 }
 
-/// Distances from a rectified network that began alike and learned from the same batches, and its own largest distance from its
-/// beginning.
+/// Distances from a rectified network that began alike and learned from the same batches, and its own largest distance
+/// from its beginning.
 fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<(Vec<Distances>, f64)> {
     let drawn = RectifierNetwork::new(&[images.side * images.side], &layers(sizes.hidden, 2), DType::F64, seed)?;
     let additive = SpikeTimePerceptron::new(&map(&drawn, Slope::Additive)?)?;
@@ -178,7 +178,8 @@ fn depth(images: &Images, width: usize, count: usize, seed: u64) -> Result<[Vec<
     Ok([gradient_norms(&mapped, images, count)?, gradient_norms(&naive, images, count)?])
 }
 
-/// Trains for some passes; the weight of the mean activity is `l1`. Windows grow with the activities if `widen` says so.
+/// Trains for some passes; the weight of the mean activity is `l1`. Windows grow with the activities if `widen` says
+/// so.
 fn learn(
     model: &mut SpikeTimePerceptron,
     images: &Images,
@@ -236,8 +237,8 @@ fn fit_windows(model: &mut SpikeTimePerceptron, images: &Images) -> Result<()> {
     model.set_windows(&windows)
 }
 
-/// Accuracy with perfect neurons, and under a perturbation before learning on, after learning on under it, and after learning on
-/// without it.
+/// Accuracy with perfect neurons, and under a perturbation before learning on, after learning on under it, and after
+/// learning on without it.
 struct Recovery {
     name: &'static str,
     /// Least share to be recovered; under noise, learning on without it recovers half as well.
