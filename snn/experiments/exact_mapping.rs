@@ -1,10 +1,10 @@
 //! An exact mapping from networks of rectified linear units to spiking networks (Stanojevic et al. 2023, 2024).
 //!
-//! Networks trained without spikes become networks of neurons that fire once at most, whose simulation takes spike after spike
-//! in the order of time ([`spike_time`](spiccato_snn::spike_time)). Both models of the papers are compared with the trained network
-//! on all test images: a dense one, and a convolutional one with batch normalisation before and behind rectifiers, padding, maximum
-//! and average pooling. Beside it stands the usual conversion, in which rates of integrate-and-fire neurons stand for
-//! activities (Diehl et al. 2015; Rueckauer et al. 2017).
+//! Networks trained without spikes become networks of neurons that fire once at most, whose simulation takes spike
+//! after spike in the order of time ([`spike_time`](spiccato_snn::spike_time)). Both models of the papers are compared
+//! with the trained network on all test images: a dense one, and a convolutional one with batch normalisation before
+//! and behind rectifiers, padding, maximum and average pooling. Beside it stands the usual conversion, in which rates
+//! of integrate-and-fire neurons stand for activities (Diehl et al. 2015; Rueckauer et al. 2017).
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -27,10 +27,10 @@ use spiccato_snn::variables::values;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "exact-mapping",
-    claim: "dense and convolutional networks of rectified linear units become networks of at most one spike a neuron that give the \
-            same scores",
-    paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, An exact mapping from ReLU networks to spiking neural \
-            networks, Neural Networks 2023",
+    claim: "dense and convolutional networks of rectified linear units become networks of at most one spike a neuron \
+            that give the same scores",
+    paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, An exact mapping from ReLU networks to \
+            spiking neural networks, Neural Networks 2023",
     run,
 };
 
@@ -131,9 +131,9 @@ fn compare(network: &SpikeTimeNetwork, images: &Images, expected: &[Vec<f64>]) -
     Ok(Comparison { spikes_per_neuron: mean, ..worst })
 }
 
-/// The usual conversion of a dense network: images as constant currents, rates of neurons that are integrated without leak, each
-/// layer scaled by its largest activity on some images to learn from, over `steps` steps. Gives the scores, the most spikes of a neuron on an image, and
-/// their mean.
+/// The usual conversion of a dense network: images as constant currents, rates of neurons that are integrated without
+/// leak, each layer scaled by its largest activity on some images to learn from, over `steps` steps. Gives the scores,
+/// the most spikes of a neuron on an image, and their mean.
 fn rates(
     network: &RectifierNetwork,
     known: &Images,

@@ -1,9 +1,9 @@
 //! Exchange of networks in the Neuromorphic Intermediate Representation (Pedersen et al. 2024).
 //!
-//! A graph is in continuous time, our networks are in steps. The time constant that stands for a decay factor α is therefore that
-//! of the method by which the graph will be run: dt/(1 − α) for Euler's, as in snnTorch and Norse, not −dt/ln α. A network is
-//! written, read and run as a graph, with the one and with the other. Graphs of Norse and snnTorch are compared in the library's own
-//! tests.
+//! A graph is in continuous time, our networks are in steps. The time constant that stands for a decay factor α is
+//! therefore that of the method by which the graph will be run: dt/(1 − α) for Euler's, as in snnTorch and Norse, not
+//! −dt/ln α. A network is written, read and run as a graph, with the one and with the other. Graphs of Norse and
+//! snnTorch are compared in the library's own tests.
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
@@ -20,7 +20,8 @@ use spiccato_snn::variables::values;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "nir",
-    claim: "a network that is written as a NIR graph and read again fires the same spikes, and what NIR can't say is an error",
+    claim: "a network that is written as a NIR graph and read again fires the same spikes, and what NIR can't say is \
+            an error",
     paper: "Pedersen, Abreu, Jobst et al., Neuromorphic intermediate representation: A unified instruction set for \
             interoperable brain-inspired computing, Nature Communications 2024",
     run,

@@ -1,10 +1,10 @@
 //! Learning in the time of first spikes (Stanojevic et al. 2024).
 //!
-//! Neurons that fire once learn by gradients of their spike times. If the slope of all potentials at the threshold is the same, the
-//! course of learning is that of a network of rectified linear units, step by step; for the other model, which computes the same
-//! function of its input, it is another one, and with weights as drawn for rectified networks its gradients explode or vanish over
-//! depth. Networks that learned with few spikes are then put on worse hardware (noise, few spike times, few weights, little time)
-//! and learn on for one pass over some images.
+//! Neurons that fire once learn by gradients of their spike times. If the slope of all potentials at the threshold is
+//! the same, the course of learning is that of a network of rectified linear units, step by step; for the other model,
+//! which computes the same function of its input, it is another one, and with weights as drawn for rectified networks
+//! its gradients explode or vanish over depth. Networks that learned with few spikes are then put on worse hardware
+//! (noise, few spike times, few weights, little time) and learn on for one pass over some images.
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -25,10 +25,10 @@ use spiccato_snn::variables::set_values;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "spike-time-training",
-    claim: "with a constant slope at the threshold, learning in spike times takes the course of rectified networks, with less than \
-            0.3 spikes per neuron, and adapts to noise, coarse times and weights, and little time",
-    paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, High-performance deep spiking neural networks with 0.3 \
-            spikes per neuron, Nature Communications 2024",
+    claim: "with a constant slope at the threshold, learning in spike times takes the course of rectified networks, \
+            with less than 0.3 spikes per neuron, and adapts to noise, coarse times and weights, and little time",
+    paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, High-performance deep spiking neural networks \
+            with 0.3 spikes per neuron, Nature Communications 2024",
     run,
 };
 
@@ -90,8 +90,8 @@ struct Distances {
     additive: f64,
 }
 
-/// Distances from a rectified network that began alike and learned from the same batches, and its own largest distance from its
-/// beginning.
+/// Distances from a rectified network that began alike and learned from the same batches, and its own largest distance
+/// from its beginning.
 fn courses(sizes: &Sizes, images: &Images, seed: u64) -> Result<(Vec<Distances>, f64)> {
     let drawn = RectifierNetwork::new(&[images.side * images.side], &layers(sizes.hidden, 2), DType::F64, seed)?;
     let additive = SpikeTimePerceptron::new(&map(&drawn, Slope::Additive)?)?;
@@ -178,7 +178,8 @@ fn depth(images: &Images, width: usize, count: usize, seed: u64) -> Result<[Vec<
     Ok([gradient_norms(&mapped, images, count)?, gradient_norms(&naive, images, count)?])
 }
 
-/// Trains for some passes; the weight of the mean activity is `l1`. Windows grow with the activities if `widen` says so.
+/// Trains for some passes; the weight of the mean activity is `l1`. Windows grow with the activities if `widen` says
+/// so.
 fn learn(
     model: &mut SpikeTimePerceptron,
     images: &Images,
@@ -236,10 +237,12 @@ fn fit_windows(model: &mut SpikeTimePerceptron, images: &Images) -> Result<()> {
     model.set_windows(&windows)
 }
 
-/// Accuracy with perfect neurons, and under a perturbation before learning on, after learning on under it, and after learning on
-/// without it.
+/// Accuracy with perfect neurons, and under a perturbation before learning on, after learning on under it, and after
+/// learning on without it.
 struct Recovery {
     name: &'static str,
+    /// Least share to be recovered; under noise, learning on without it recovers half as well.
+    least: f64,
     before: f64,
     after: f64,
     unaware: f64,
@@ -256,11 +259,11 @@ fn recoveries(model: &SpikeTimePerceptron, split: &Split, sizes: &Sizes, seed: u
     let mut unaware = model.duplicate()?;
     learn(&mut unaware, &few, sizes, course, perfect, seed)?;
     let mut recoveries = Vec::new();
-    for (name, perturbation, share) in [
-        ("noise: share of the loss recovered", noise, 1.0),
-        ("few spike times: share of the loss recovered", times, 1.0),
-        ("few weights: share of the loss recovered", weights, 1.0),
-        ("little time: share of the loss recovered", perfect, time),
+    for (name, perturbation, share, least) in [
+        ("noise: share of the loss recovered", noise, 1.0, 0.6),
+        ("few spike times: share of the loss recovered", times, 1.0, 0.5),
+        ("few weights: share of the loss recovered", weights, 1.0, 0.5),
+        ("little time: share of the loss recovered", perfect, time, 0.5),
     ] {
         let mut aware = model.duplicate()?;
         let windows: Vec<f64> = model.windows().iter().map(|window| share * window).collect();
@@ -272,6 +275,7 @@ fn recoveries(model: &SpikeTimePerceptron, split: &Split, sizes: &Sizes, seed: u
         other.set_windows(&windows)?;
         recoveries.push(Recovery {
             name,
+            least,
             before,
             after,
             unaware: evaluate(&other, &split.test, perturbation, seed)?.0,
@@ -304,12 +308,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
             steps: 500,
             images: 20_000,
             epochs: 2,
-            more: 10_000,
+            more: 20_000,
             rate: 1e-3,
             l1: 1.0,
-            worse: Worse { noise: 1.0, time_bits: 1, weight_bits: 2, time: 0.05 },
+            worse: Worse { noise: 0.4, time_bits: 1, weight_bits: 2, time: 0.01 },
             more_epochs: 1,
-            more_rate: 1e-3,
+            more_rate: 2e-3,
         }
     };
     let (course, moved) = courses(&sizes, &split.train, seed)?;
@@ -376,7 +380,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     for recovery in &recoveries {
         let share = |after: f64| (after - recovery.before) / (ideal - recovery.before);
         measurements.push(
-            Measurement::at_least("learning on", recovery.name, share(recovery.after), 0.5)
+            Measurement::at_least("learning on", recovery.name, share(recovery.after), recovery.least)
                 .ablated(share(recovery.unaware)),
         );
     }

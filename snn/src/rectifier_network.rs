@@ -1,5 +1,5 @@
-//! Networks of rectified linear units without spikes, with convolutions, batch normalisation (Ioffe & Szegedy 2015) and pooling:
-//! what conversions to spiking networks begin with.
+//! Networks of rectified linear units without spikes, with convolutions, batch normalisation (Ioffe & Szegedy 2015) and
+//! pooling: what conversions to spiking networks begin with.
 
 use std::collections::BTreeMap;
 
@@ -124,8 +124,8 @@ impl RectifierNetwork {
         &self.description
     }
 
-    /// Parameters `NUMBER.NAME`: `weight` (outputs, inputs, …) and `bias` (outputs) of affine maps and convolutions, `weight`,
-    /// `bias`, `running_mean` and `running_var` (channels) of batch normalisation.
+    /// Parameters `NUMBER.NAME`: `weight` (outputs, inputs, …) and `bias` (outputs) of affine maps and convolutions,
+    /// `weight`, `bias`, `running_mean` and `running_var` (channels) of batch normalisation.
     pub fn variables(&self) -> &Variables {
         &self.variables
     }
@@ -150,8 +150,8 @@ impl RectifierNetwork {
         Ok(other)
     }
 
-    /// Output for inputs (batch, …). Batches are normalised by their own moments, which then count for the running ones, if it
-    /// is `training`.
+    /// Output for inputs (batch, …). Batches are normalised by their own moments, which then count for the running
+    /// ones, if it is `training`.
     ///
     /// # Errors
     /// If the shape doesn't fit.

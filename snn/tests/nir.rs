@@ -1,4 +1,5 @@
-//! Graphs of Norse and snnTorch give the spikes that those gave (`nir/fixtures.py` makes the files), and our graphs are read there.
+//! Graphs of Norse and snnTorch give the spikes that those gave (`nir/fixtures.py` makes the files), and our graphs are
+//! read there.
 #![cfg(feature = "nir")]
 
 use std::path::{Path, PathBuf};
@@ -184,7 +185,8 @@ fn an_exported_network_fires_as_before() -> Result<()> {
     Ok(())
 }
 
-/// The files that `fixtures.py check` reads in Python are those that the library writes now. SPICCATO_WRITE_NIR=1 writes them anew.
+/// The files that `fixtures.py check` reads in Python are those that the library writes now. SPICCATO_WRITE_NIR=1
+/// writes them anew.
 #[test]
 fn the_exported_files_are_up_to_date() -> Result<()> {
     for (name, recurrent) in [("exported", false), ("exported_recurrent", true)] {

@@ -1,7 +1,7 @@
 //! Networks of this library as NIR graphs.
 //!
-//! A decay factor α per step of dt is the time constant τ = dt/(1 − α) of Euler's method, and input that is not scaled a resistance
-//! of τ/dt, or a weight of τ/dt of a synapse: so a graph run in the same steps gives the same spikes.
+//! A decay factor α per step of dt is the time constant τ = dt/(1 − α) of Euler's method, and input that is not scaled
+//! a resistance of τ/dt, or a weight of τ/dt of a synapse: so a graph run in the same steps gives the same spikes.
 
 use candle_core::Tensor;
 

@@ -1,4 +1,5 @@
-//! NIR graphs in HDF5 files: the group `node` with `type`, `edges` and `nodes`, each a group of its parameters, and `version`.
+//! NIR graphs in HDF5 files: the group `node` with `type`, `edges` and `nodes`, each a group of its parameters, and
+//! `version`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

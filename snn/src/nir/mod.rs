@@ -1,13 +1,14 @@
-//! Networks in the Neuromorphic Intermediate Representation, NIR (Pedersen et al., "Neuromorphic intermediate representation: A
-//! unified instruction set for interoperable brain-inspired computing", Nature Communications 2024): graphs of neurons and maps in
-//! continuous time, in HDF5 files that Norse, snnTorch, Lava, Nengo and others share.
+//! Networks in the Neuromorphic Intermediate Representation, NIR (Pedersen et al., "Neuromorphic intermediate
+//! representation: A unified instruction set for interoperable brain-inspired computing", Nature Communications 2024):
+//! graphs of neurons and maps in continuous time, in HDF5 files that Norse, snnTorch, Lava, Nengo and others share.
 //!
 //! - [`Graph::read`] and [`Graph::write`]: files as the Python package `nir` has them.
 //! - [`Simulation`]: runs a graph in steps of any length.
 //! - [`export`]: a network of this library as a graph.
 //!
-//! What the one can't say of the other is an [`Error`] that names the node or layer; nothing is left out in silence. NIR knows no
-//! adaptive thresholds, no refractory periods, no reset by subtraction, no gated units and no maximum pooling.
+//! What the one can't say of the other is an [`Error`] that names the node or layer; nothing is left out in silence.
+//! NIR knows no adaptive thresholds, no refractory periods, no reset by subtraction, no gated units and no maximum
+//! pooling.
 
 mod export;
 mod file;

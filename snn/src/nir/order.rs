@@ -1,8 +1,8 @@
 //! In what order nodes are computed, and which edges carry values of the step before.
 //!
-//! NIR is continuous in time, where a loop is no problem; in steps, a loop has to begin somewhere. Walked from the inputs on, the
-//! edge that closes a loop leads back to a node that was there before. What goes along it is what the last neurons or delay on the
-//! way there gave in the step before: as in the recurrent layers of snnTorch and Norse.
+//! NIR is continuous in time, where a loop is no problem; in steps, a loop has to begin somewhere. Walked from the
+//! inputs on, the edge that closes a loop leads back to a node that was there before. What goes along it is what the
+//! last neurons or delay on the way there gave in the step before: as in the recurrent layers of snnTorch and Norse.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,9 @@
 //! Exact gradients by the weights of dense layers, from the spikes of one input backwards.
 //!
-//! A neuron fires when its potential is at the threshold, so its spike time moves by −∂V/slope for a potential that moves
-//! by ∂V: ∂t_i/∂t_j = w_ij/slope_i for every input spike before its own, and ∂t_i/∂w_ij = −(t − t_j)/slope_i, where t is t_i, or
-//! the opening of the window if inputs only count until then. Where weights are small against the slope, gradients vanish on
-//! the way; where the slope is small, they explode.
+//! A neuron fires when its potential is at the threshold, so its spike time moves by −∂V/slope for a potential that
+//! moves by ∂V: ∂t_i/∂t_j = w_ij/slope_i for every input spike before its own, and ∂t_i/∂w_ij = −(t − t_j)/slope_i,
+//! where t is t_i, or the opening of the window if inputs only count until then. Where weights are small against the
+//! slope, gradients vanish on the way; where the slope is small, they explode.
 
 use anyhow::{Result, ensure};
 
@@ -13,8 +13,8 @@ use super::spike::Spike;
 use super::synapses::{Pattern, Synapses};
 use crate::engine::Matrix;
 
-/// Gradients of a loss by the weights (from, to) of each layer and of the readout, for its gradient `by_scores`. Gains count
-/// as part of the weights' effect, and thresholds and biases as constants.
+/// Gradients of a loss by the weights (from, to) of each layer and of the readout, for its gradient `by_scores`. Gains
+/// count as part of the weights' effect, and thresholds and biases as constants.
 ///
 /// # Errors
 /// If a layer is not dense, or there is pooling.

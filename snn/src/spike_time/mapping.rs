@@ -1,14 +1,16 @@
 //! From a trained network of rectified linear units to one of spike times that computes the same.
 //!
-//! First, batch normalisation is folded into the weights: into those before it where it follows an affine map, else into
-//! those after it. There the shift does not reach beyond the edge of a padded map, so biases come to depend on the place. A
-//! maximum of fields commutes with the rectifier and with positive factors; a negative one turns it into a minimum.
+//! First, batch normalisation is folded into the weights: into those before it where it follows an affine map, else
+//! into those after it. There the shift does not reach beyond the edge of a padded map, so biases come to depend on the
+//! place. A maximum of fields commutes with the rectifier and with positive factors; a negative one turns it into a
+//! minimum.
 //!
-//! Then thresholds are set. With Σ⁺ for sums over positive weights, no activity is above b + Σ⁺ w·x_max, which bounds those of the
-//! next layer in turn: windows as long as that are long enough for every input ([`SpikeTimeNetwork::set_windows`] shortens
-//! them). The potential of an additive neuron ([`Slope::Additive`]) rises at last with the slope 1/(1 − S) for weights of the
-//! sum S, if they are multiplied by the same factor. That has to be positive, so weights and bias of channels with larger sums
-//! are scaled down first, and the weights from there scaled up.
+//! Then thresholds are set. With Σ⁺ for sums over positive weights, no activity is above b + Σ⁺ w·x_max, which bounds
+//! those of the next layer in turn: windows as long as that are long enough for every input
+//! ([`SpikeTimeNetwork::set_windows`] shortens them). The potential of an additive neuron ([`Slope::Additive`]) rises
+//! at last with the slope 1/(1 − S) for weights of the sum S, if they are multiplied by the same factor. That has to be
+//! positive, so weights and bias of channels with larger sums are scaled down first, and the weights from there scaled
+//! up.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -25,8 +27,8 @@ const EPSILON: f64 = 1e-5;
 /// Sums of weights that additive neurons may have.
 const SUMS: (f64, f64) = (-10.0, 0.99);
 
-/// Converts a network with layers in any order of affine maps or convolutions, batch normalisation, rectifiers, pooling and
-/// flattening, that ends with an affine map.
+/// Converts a network with layers in any order of affine maps or convolutions, batch normalisation, rectifiers, pooling
+/// and flattening, that ends with an affine map.
 ///
 /// # Errors
 /// If layers come in an order that neurons can't stand for; the message names the layer.

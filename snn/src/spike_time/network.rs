@@ -1,8 +1,9 @@
 //! Event-driven simulation of networks of neurons that fire once.
 //!
-//! The input spikes of a layer are taken in the order of time. Each one visits the neurons that it reaches: their potentials have
-//! risen along a line since their last visit, so whether, and when, they have crossed the threshold in between is known in
-//! closed form. The cost scales with the number of events and the synapses that they reach, not with any time step.
+//! The input spikes of a layer are taken in the order of time. Each one visits the neurons that it reaches: their
+//! potentials have risen along a line since their last visit, so whether, and when, they have crossed the threshold in
+//! between is known in closed form. The cost scales with the number of events and the synapses that they reach, not
+//! with any time step.
 
 use anyhow::{Result, ensure};
 
@@ -60,7 +61,8 @@ pub struct Activity {
     pub layers: Vec<Vec<Spike>>,
     /// Potentials of the output.
     pub scores: Vec<f64>,
-    /// Number of neurons whose activity was larger than the window is long: where there are any, the mapping does not hold.
+    /// Number of neurons whose activity was larger than the window is long: where there are any, the mapping does not
+    /// hold.
     pub early: usize,
 }
 
@@ -195,8 +197,8 @@ impl SpikeTimeNetwork {
         Ok(network)
     }
 
-    /// Gives the windows of the hidden layers other lengths. What the network computes stays the same as long as no activity is
-    /// longer than its window.
+    /// Gives the windows of the hidden layers other lengths. What the network computes stays the same as long as no
+    /// activity is longer than its window.
     ///
     /// # Errors
     /// If there are more or fewer lengths than layers, or one is not positive.

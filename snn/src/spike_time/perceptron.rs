@@ -1,11 +1,11 @@
-//! Dense layers of neurons that fire once, on tensors: spike times in closed form, whose gradients learn weights and thresholds
-//! in the domain of time.
+//! Dense layers of neurons that fire once, on tensors: spike times in closed form, whose gradients learn weights and
+//! thresholds in the domain of time.
 //!
 //! With times τ from the opening of a neuron's window on, in which input spikes are past, a neuron with the slope
-//! [`Slope::Constant`] fires at τ_i = θ_i + Σ_j w_ij·τ_j, θ_i = Δ − d_i for a window of length Δ: an affine map, as in a rectified
-//! network, so the course of learning is the same. With [`Slope::Additive`] it is τ_i = (Δ + d_i + Σ_j w_ij·τ_j)/(1 + Σ_j w_ij):
-//! the same function of the input for the weights that [`map`](super::map) gives, but another one of the weights. Times are cut to
-//! the window.
+//! [`Slope::Constant`] fires at τ_i = θ_i + Σ_j w_ij·τ_j, θ_i = Δ − d_i for a window of length Δ: an affine map, as in
+//! a rectified network, so the course of learning is the same. With [`Slope::Additive`] it is τ_i = (Δ + d_i + Σ_j
+//! w_ij·τ_j)/(1 + Σ_j w_ij): the same function of the input for the weights that [`map`](super::map) gives, but another
+//! one of the weights. Times are cut to the window.
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{D, DType, Device, Tensor};
@@ -44,7 +44,8 @@ pub struct SpikeTimePerceptron {
 /// What the layers gave for a batch.
 #[derive(Debug, Clone)]
 pub struct SpikeTimes {
-    /// Spike times of each hidden layer (batch, neurons) from the opening of its window on; its length stands for silence.
+    /// Spike times of each hidden layer (batch, neurons) from the opening of its window on; its length stands for
+    /// silence.
     pub times: Vec<Tensor>,
     /// Output (batch, classes).
     pub scores: Tensor,
@@ -106,7 +107,8 @@ impl SpikeTimePerceptron {
         &self.windows
     }
 
-    /// Weights (outputs, inputs) of the rectified network that computes the same, and its biases, by layer, the readout last.
+    /// Weights (outputs, inputs) of the rectified network that computes the same, and its biases, by layer, the readout
+    /// last.
     ///
     /// # Errors
     /// If the parameters can't be read.
@@ -149,8 +151,8 @@ impl SpikeTimePerceptron {
         Ok(())
     }
 
-    /// Makes windows longer where the largest activity seen came closer to their length than this factor, so that the next
-    /// batches are not cut (the paper takes a factor of 10).
+    /// Makes windows longer where the largest activity seen came closer to their length than this factor, so that the
+    /// next batches are not cut (the paper takes a factor of 10).
     ///
     /// # Errors
     /// If the times can't be read.
@@ -263,7 +265,8 @@ impl SpikeTimes {
     }
 }
 
-/// Times from 0 to `window` of spikes that come too early or too late, or at few moments only. What does not fire is left alone.
+/// Times from 0 to `window` of spikes that come too early or too late, or at few moments only. What does not fire is
+/// left alone.
 fn perturb(times: &Tensor, window: f64, perturbation: Perturbation, random: &mut Random) -> Result<Tensor> {
     if perturbation.noise == 0.0 && perturbation.time_bits.is_none() {
         return Ok(times.clone());

@@ -10,8 +10,8 @@ pub struct SpikePool {
     pub shape: [usize; 3],
     /// Width and height of a field.
     pub size: usize,
-    /// By channel: whether the field fires with its last spike, and only if all its neurons have one, in place of the first.
-    /// That is the minimum, into which a negative factor turns the maximum.
+    /// By channel: whether the field fires with its last spike, and only if all its neurons have one, in place of the
+    /// first. That is the minimum, into which a negative factor turns the maximum.
     pub last: Vec<bool>,
 }
 

@@ -8,8 +8,8 @@ pub struct Spike {
     pub time: f64,
     /// Whose.
     pub neuron: usize,
-    /// Slope of the potential at the threshold; infinite where the time does not depend on the potential: in the input, at
-    /// either end of the window.
+    /// Slope of the potential at the threshold; infinite where the time does not depend on the potential: in the input,
+    /// at either end of the window.
     pub slope: f64,
 }
 
