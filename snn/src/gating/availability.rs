@@ -2,9 +2,9 @@
 //!
 //! The relevance of a weight in a step is R = (∂L/∂w · w)², over its mean within the variable. Availability, 1 at first,
 //! follows A ← A − rate·A·(R − reactivation), between 0.001 and 1: what is relevant gets fixed, and with a
-//! reactivation above 0, what is not relevant for long becomes free again. Steps of the optimiser are scaled by the availability that
-//! was found until the last task ended. The authors scale gradients; with optimisers that normalise them, as Adam does, that
-//! would change little.
+//! reactivation above 0, what is not relevant for long becomes free again. Steps of the optimiser are scaled by the
+//! availability that was found until the last task ended. The authors scale gradients; with optimisers that normalise
+//! them, as Adam does, that would change little.
 
 use std::collections::{BTreeMap, HashMap};
 
