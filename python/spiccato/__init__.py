@@ -175,6 +175,7 @@ class Codec:
         *,
         bitrate: Optional[float] = None,
         quality: Optional[float] = None,
+        effort: int = 0,
         axis: int = -1,
         tags: Union[Mapping[str, str], Iterable[Tuple[str, str]]] = (),
     ) -> Compressed:
@@ -185,14 +186,15 @@ class Codec:
         is the sample rate in Hz.
 
         ``bitrate`` is that of the whole file in kbit/s, 3 by default. ``quality`` from 0 to 1 takes its place: simple
-        passages then take fewer bits than others, and no search is needed. ``tags`` are texts that the file shall
+        passages then take fewer bits than others, and no search is needed. ``effort`` from 0 to 3 searches for better
+        events, the longer the higher: at one bitrate the sound gets better, and decoding takes as long. ``tags`` are texts that the file shall
         carry.
         """
         if bitrate is not None and quality is not None:
             raise ValueError("bitrate and quality exclude each other: give one of them")
         samples, channels = interleaved(wav, axis)
         pairs = list(tags.items() if isinstance(tags, Mapping) else tags)
-        content = self._model.encode(samples, sr, channels, bitrate, quality, pairs)
+        content = self._model.encode(samples, sr, channels, bitrate, quality, effort, pairs)
         return Compressed(content, self)
 
     def decode(

@@ -16,6 +16,7 @@ class Model:
         channels: int,
         bitrate: Optional[float] = None,
         quality: Optional[float] = None,
+        effort: int = 0,
         tags: List[Tuple[str, str]] = ...,
     ) -> bytes: ...
     def decode(

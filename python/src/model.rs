@@ -50,8 +50,8 @@ impl Model {
         self.0.id().to_string()
     }
 
-    /// Interleaved samples to the bytes of a file, by a bitrate in kbit/s or by a quality from 0 to 1.
-    #[pyo3(signature = (samples, rate, channels, bitrate=None, quality=None, tags=Vec::new()))]
+    /// Interleaved samples to the bytes of a file, by a bitrate in kbit/s or by a quality from 0 to 1, with an effort from 0 to 3.
+    #[pyo3(signature = (samples, rate, channels, bitrate=None, quality=None, effort=0, tags=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Python names them
     fn encode<'py>(
         &self,
@@ -61,11 +61,12 @@ impl Model {
         channels: u16,
         bitrate: Option<f64>,
         quality: Option<f64>,
+        effort: u8,
         tags: Vec<(String, String)>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let samples = samples.as_slice()?.to_vec();
         let file = detached(py, |signals| {
-            let mut encoder = Encoder::new(&self.0);
+            let mut encoder = Encoder::new(&self.0).effort(effort)?;
             if let Some(kbps) = bitrate {
                 encoder = encoder.bitrate(kbps)?;
             }

@@ -93,6 +93,7 @@ def test_what_cannot_be_done_is_said(codec, tmp_path):
         (lambda: codec.encode(sound, 4_000), "8000 to 192000 Hz, not 4000"),
         (lambda: codec.encode(sound, 24_000, bitrate=0), "above 0, not 0"),
         (lambda: codec.encode(sound, 24_000, quality=1.5), "from 0 to 100, not 150"),
+        (lambda: codec.encode(sound, 24_000, effort=4), "from 0 to 3, not 4"),
         (lambda: codec.encode(sound, 24_000, bitrate=3, quality=0.5), "exclude each other"),
         (lambda: codec.encode(sound[:, :0], 24_000), "no samples"),
         (lambda: codec.encode([0.0, float("nan")], 24_000), "frame 1 is NaN"),
