@@ -24,6 +24,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "balanced-learning",
     claim: "with excitation and inhibition in balance, a local rule teaches a network arbitrary linear dynamics; without, it fails",
     paper: "Bourdoukan & Denève, Enforcing balance allows local supervised learning in spiking recurrent networks, NIPS 2015",
+    parameters: &[],
     run,
 };
 

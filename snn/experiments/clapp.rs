@@ -25,6 +25,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             they are",
     paper: "Illing, Ventura, Bellec & Gerstner, Local plasticity rules can learn deep representations using self-supervised \
             contrastive predictions, NeurIPS 2021",
+    parameters: &[],
     run,
 };
 
@@ -274,7 +275,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         below_end_to_end: 5.0,
     };
     let mut outcome = compare(&spoken_digits(settings)?, &bounds)?;
-    let Split { train, test } = crate::mnist(settings)?;
+    let Split { train, test } = settings.mnist()?;
     let split = Split { train: train.truncated(10_000), test: test.truncated(3000) };
     let bounds = Bounds {
         part: "images",

@@ -17,7 +17,7 @@
 use anyhow::Result;
 use spiccato_neurons::dynamics::AdaptiveThreshold;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::engine::signal::Waves;
@@ -27,8 +27,11 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "coding-energy",
     claim: "one number, changed while the network runs, trades coding accuracy for spikes, and back",
     paper: "after Keemink, seminar talk 2022 (unpublished); derivation ours",
+    parameters: &[SECONDS],
     run,
 };
+
+const SECONDS: Parameter = Parameter::quantity("seconds", "seconds that each point is measured for", 20.0, 3.0);
 
 const NEURONS: usize = 50;
 const SIGNALS: usize = 2;
@@ -127,7 +130,8 @@ impl Model {
 const RISE: f64 = 0.001;
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let (duration, warm_up) = if settings.quick { (3.0, 1.0) } else { (20.0, 2.0) };
+    let duration = settings.quantity(&SECONDS);
+    let warm_up = if settings.quick { 1.0 } else { 2.0 };
     let point = |norm: f64, cost: Cost| {
         let mut model = Model::new(norm, settings.seed);
         model.run(warm_up, cost);
@@ -206,7 +210,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: (SIZE.0, SIZE.1 / 2),
     };
-    Ok(Outcome::new(measurements, vec![trade_off, raster]).with([("seconds", duration)]))
+    Ok(Outcome::new(measurements, vec![trade_off, raster]))
 }
 
 #[cfg(test)]

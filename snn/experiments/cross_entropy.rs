@@ -25,6 +25,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "cross-entropy-loss",
     claim: "cross-entropy of output potentials teaches a spiking network more in an epoch than squared errors of spike counts",
     paper: "after Machingal et al. 2021 (under review then); reconstruction",
+    parameters: &[],
     run,
 };
 
@@ -100,7 +101,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let split = if settings.quick {
         Split::drawn(1000, 500, 12, settings.seed)
     } else {
-        let Split { train, test } = crate::mnist(settings)?;
+        let Split { train, test } = settings.mnist()?;
         Split { train: train.truncated(20_000), test }
     };
     let Split { train, test } = &split;

@@ -9,7 +9,7 @@
 use anyhow::Result;
 use spiccato_neurons::dynamics::{Compartment, DendriticSpike};
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::engine::reduced_neuron::{Receptors, ReducedNeuron, SomaticSpike};
@@ -18,8 +18,11 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "dendrites",
     claim: "dendritic spikes make the response to synapses of one branch jump, so that a cell tells clustered inputs from scattered",
     paper: "Pagkalos, Chavlis & Poirazi, Introducing the Dendrify framework, Nature Communications 2023",
+    parameters: &[PATTERNS],
     run,
 };
+
+const PATTERNS: Parameter = Parameter::count("patterns", "patterns of synapses of either kind", 400, 40);
 
 const TIME_STEP: f64 = 0.1;
 const REST: f64 = -65.0;
@@ -143,7 +146,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         peak(&[(1, 3.86), (8, 27.28), (9, 58.42)].map(|(n, mv): (usize, f64)| (peaks[n - 1] / mv - 1.0).abs()))
     };
 
-    let patterns = if settings.quick { 40 } else { 400 };
+    let patterns = settings.count(&PATTERNS);
     let mut random = Random::new(settings.seed, 0);
     let mut rates = |neuron: &mut ReducedNeuron| [true, false].map(|c| response(neuron, c, patterns, &mut random));
     let [clustered, scattered] = rates(&mut branched(Some(CALCIUM_SPIKE)));
@@ -215,5 +218,5 @@ fn run(settings: &Settings) -> Result<Outcome> {
             size: SIZE,
         },
     ];
-    Ok(Outcome::new(measurements, charts).with([("patterns", patterns as f64)]))
+    Ok(Outcome::new(measurements, charts))
 }

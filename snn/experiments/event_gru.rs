@@ -26,6 +26,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             are events",
     paper: "Subramoney, Nazeer, Schöne, Mayr & Kappel, Efficient recurrent architectures through activity sparsity and sparse \
             back-propagation through time, ICLR 2023",
+    parameters: &[],
     run,
 };
 
@@ -145,7 +146,7 @@ fn times(network: &Network, images: &Images) -> Result<Vec<(f64, f64)>> {
 fn run(settings: &Settings) -> Result<Outcome> {
     let seed = settings.seed;
     let quick = settings.quick;
-    let split = if quick { Split::drawn(1000, 500, 12, seed) } else { crate::mnist(settings)? };
+    let split = if quick { Split::drawn(1000, 500, 12, seed) } else { settings.mnist()? };
     let Split { train, test } = &split;
     let (units, epochs, batch, rate) = if quick { (32, 5, 20, 2e-2) } else { (128, 2, BATCH, 3e-3) };
     let course = |events: bool| -> Result<(Network, Vec<f64>)> {

@@ -31,6 +31,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             that give the same scores",
     paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, An exact mapping from ReLU networks to \
             spiking neural networks, Neural Networks 2023",
+    parameters: &[],
     run,
 };
 
@@ -193,11 +194,8 @@ fn convolutional(channels: usize, third: bool) -> Vec<RectifierLayer> {
 
 fn run(settings: &Settings) -> Result<Outcome> {
     let (seed, quick) = (settings.seed, settings.quick);
-    let splits = if quick {
-        vec![Split::drawn(400, 60, 12, seed)]
-    } else {
-        vec![crate::mnist(settings)?, crate::fashion_mnist(settings)?]
-    };
+    let splits =
+        if quick { vec![Split::drawn(400, 60, 12, seed)] } else { vec![settings.mnist()?, settings.fashion_mnist()?] };
     let (hidden, channels, steps) = if quick { (40, 3, 8) } else { (340, 8, 32) };
     let mut ours = Comparison::default();
     let (mut lowest, mut rate_coded, mut halved) = ([100.0f64; 2], (0, 0, 0.0), f64::INFINITY);

@@ -24,6 +24,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             the whole",
     paper: "Yin, Corradi & Bohté, Accurate online training of dynamical spiking neural networks through forward propagation \
             through time, Nature Machine Intelligence 2023",
+    parameters: &[],
     run,
 };
 

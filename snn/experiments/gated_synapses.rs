@@ -27,6 +27,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "with synapses that release charge gradually, exact gradients train spiking networks to encode signals and to \
             compute on remembered pulses",
     paper: "Huh & Sejnowski, Gradient descent for spiking neural networks, NeurIPS 2018",
+    parameters: &[],
     run,
 };
 

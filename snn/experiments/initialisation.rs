@@ -30,6 +30,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             fire and learn",
     paper: "Rossbroich, Gygax & Zenke, Fluctuation-driven initialization for spiking neural network training, Neuromorphic \
             Computing and Engineering 2022",
+    parameters: &[],
     run,
 };
 
@@ -203,7 +204,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let split = if quick {
         Split::drawn(200, 200, 12, seed)
     } else {
-        let Split { train, test } = crate::mnist(settings)?;
+        let Split { train, test } = settings.mnist()?;
         Split { train: train.truncated(6_000), test: test.truncated(2_000) }
     };
     let inputs = split.train.side * split.train.side;

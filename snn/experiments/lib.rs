@@ -32,49 +32,18 @@ mod nir;
 mod predictive_coding;
 mod random_backpropagation;
 mod sample_and_measure;
+mod settings;
 mod spike_representations;
 mod spike_time_training;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub use measurement::{Bound, Measurement, Row};
+pub use settings::{Parameter, Settings};
 
 use spiccato_plots::Chart;
-use spiccato_snn::images::Split;
-
-/// How to run an experiment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Decides every random choice.
-    pub seed: u64,
-    /// A smaller problem that takes a second or less, with bounds of its own.
-    pub quick: bool,
-    /// Folder with data sets: MNIST in its folder `mnist`, Fashion-MNIST in `fashion-mnist`, spoken digits in `fsdd`. The
-    /// quick forms need none.
-    /// Folder with data sets: MNIST in its folder `mnist`, Fashion-MNIST in `fashion-mnist`, spoken digits in `fsdd`. The quick
-    /// forms need none.
-    pub data: Option<PathBuf>,
-}
-
-/// MNIST from the folder of the settings.
-fn mnist(settings: &Settings) -> Result<Split> {
-    let folder = settings.data.as_deref().context(
-        "this experiment needs the MNIST images: fetch them with `scripts/fetch_mnist.sh DIR`, then add `--data DIR`",
-    )?;
-    Split::mnist(&folder.join("mnist"))
-}
-
-/// Fashion-MNIST from the folder of the settings.
-fn fashion_mnist(settings: &Settings) -> Result<Split> {
-    let folder = settings.data.as_deref().context(
-        "this experiment needs the images of Fashion-MNIST: fetch them with `scripts/fetch_fashion_mnist.sh DIR`, then add \
-         `--data DIR`",
-    )?;
-    Split::mnist(&folder.join("fashion-mnist"))
-}
 
 /// What an experiment found.
 #[derive(Debug, Clone)]
@@ -84,7 +53,7 @@ pub struct Outcome {
     pub measurements: Vec<Measurement>,
     /// The picture: one chart or several, one below the other.
     pub charts: Vec<Chart>,
-    /// Sizes, rates and durations that it was run with.
+    /// Sizes, rates and durations that it was run with: the experiment's [`Parameter`]s, and what else tells runs apart.
     pub parameters: BTreeMap<&'static str, f64>,
 }
 
@@ -93,7 +62,7 @@ impl Outcome {
         Self { measurements, charts, parameters: BTreeMap::new() }
     }
 
-    /// The same with these parameters besides.
+    /// The same with these besides the experiment's parameters.
     fn with<const N: usize>(mut self, parameters: [(&'static str, f64); N]) -> Self {
         self.parameters.extend(parameters);
         self
@@ -121,6 +90,8 @@ pub struct Experiment {
     pub claim: &'static str,
     /// Where it comes from.
     pub paper: &'static str,
+    /// What the caller may change.
+    pub parameters: &'static [Parameter],
     run: fn(&Settings) -> Result<Outcome>,
 }
 
@@ -128,9 +99,15 @@ impl Experiment {
     /// Runs it.
     ///
     /// # Errors
-    /// If the computation breaks down, or data that it needs is missing. A missed bound is no error.
+    /// If the settings have a parameter that the experiment doesn't have or a value that it can't have, the computation
+    /// breaks down, or data that it needs is missing. A missed bound is no error.
     pub fn run(&self, settings: &Settings) -> Result<Outcome> {
-        (self.run)(settings)
+        settings.check(self.parameters)?;
+        let mut outcome = (self.run)(settings)?;
+        for parameter in self.parameters {
+            outcome.parameters.insert(parameter.name, settings.quantity(parameter));
+        }
+        Ok(outcome)
     }
 
     /// Figures as JSON has them.
@@ -200,7 +177,7 @@ mod tests {
     #[test]
     fn the_quick_forms_hold_their_bounds_and_can_be_drawn() {
         for experiment in EXPERIMENTS {
-            let outcome = experiment.run(&Settings { seed: 1, quick: true, data: None }).unwrap();
+            let outcome = experiment.run(&Settings { seed: 1, quick: true, ..Settings::default() }).unwrap();
             assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
             spiccato_plots::column_to_svg(&outcome.charts).unwrap();
             // Without its mechanism, a claim fails.
@@ -213,7 +190,7 @@ mod tests {
     #[test]
     fn rows_have_what_is_needed_to_read_them() {
         let experiment = Experiment::find("dendrites").unwrap();
-        let settings = Settings { seed: 3, quick: true, data: None };
+        let settings = Settings { seed: 3, quick: true, ..Settings::default() };
         let outcome = experiment.run(&settings).unwrap();
         let rows = serde_json::to_value(experiment.rows(&settings, &outcome)).unwrap();
         let first = &rows[0];
@@ -228,7 +205,7 @@ mod tests {
     fn a_seed_fixes_the_outcome() {
         let dendrites = Experiment::find("dendrites").unwrap();
         let run = |seed| -> Vec<f64> {
-            let outcome = dendrites.run(&Settings { seed, quick: true, data: None }).unwrap();
+            let outcome = dendrites.run(&Settings { seed, quick: true, ..Settings::default() }).unwrap();
             outcome.measurements.iter().map(|measurement| measurement.value).collect()
         };
         assert_eq!(run(3), run(3));

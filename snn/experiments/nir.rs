@@ -24,6 +24,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             an error",
     paper: "Pedersen, Abreu, Jobst et al., Neuromorphic intermediate representation: A unified instruction set for \
             interoperable brain-inspired computing, Nature Communications 2024",
+    parameters: &[],
     run,
 };
 

@@ -17,6 +17,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             selective for classes from area to area without labels",
     paper: "Dora, Bohte & Pennartz, Deep gated Hebbian predictive coding accounts for emergence of complex neural response \
             properties along the visual cortical hierarchy, Frontiers in Computational Neuroscience 2021",
+    parameters: &[],
     run,
 };
 

@@ -21,6 +21,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             and two comparisons a synaptic event, with 8-bit weights and 16-bit states all along",
     paper: "Neftci, Augustine, Paul & Detorakis, Event-driven random back-propagation: enabling neuromorphic deep learning \
             machines, Frontiers in Neuroscience 2017",
+    parameters: &[],
     run,
 };
 
@@ -158,7 +159,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let split = if quick {
         Split::drawn(1500, 300, 12, seed)
     } else {
-        let Split { train, test } = crate::mnist(settings)?;
+        let Split { train, test } = settings.mnist()?;
         Split { train, test: test.truncated(2_000) }
     };
     let (hidden, rate) = if quick { (60, 0.2) } else { (200, 0.1) };

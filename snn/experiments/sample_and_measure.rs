@@ -26,6 +26,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             neurons do, where maximum likelihood without them doesn't",
     paper: "Bellec, Wang, Modirshanechi, Brea & Gerstner, Fitting summary statistics of neural data with a differentiable \
             spiking network simulator, NeurIPS 2021",
+    parameters: &[],
     run,
 };
 

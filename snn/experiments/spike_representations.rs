@@ -25,6 +25,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "local plasticity makes a network represent its input with few irregular spikes, excitation and inhibition balanced",
     paper: "Bourdoukan, Barrett, Machens & Denève, Learning optimal spike-based representations, NIPS 2012; Brendel et al., \
             PLOS Computational Biology 2020",
+    parameters: &[],
     run,
 };
 

@@ -29,6 +29,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             with less than 0.3 spikes per neuron, and adapts to noise, coarse times and weights, and little time",
     paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, High-performance deep spiking neural networks \
             with 0.3 spikes per neuron, Nature Communications 2024",
+    parameters: &[],
     run,
 };
 
@@ -286,7 +287,7 @@ fn recoveries(model: &SpikeTimePerceptron, split: &Split, sizes: &Sizes, seed: u
 
 fn run(settings: &Settings) -> Result<Outcome> {
     let (seed, quick) = (settings.seed, settings.quick);
-    let split = if quick { Split::drawn(600, 600, 12, seed) } else { crate::mnist(settings)? };
+    let split = if quick { Split::drawn(600, 600, 12, seed) } else { settings.mnist()? };
     let sizes = if quick {
         Sizes {
             hidden: 40,

@@ -58,6 +58,19 @@ fn figures_have_bounds_and_all_that_is_needed_to_read_them() {
 }
 
 #[test]
+fn parameters_of_an_experiment_are_shown_and_changed() {
+    let text = String::from_utf8(succeed(&mut spiccato("snn show dendrites")).stdout).unwrap();
+    assert!(text.contains("Pagkalos") && text.contains("patterns") && text.contains("400"), "{text}");
+    let output = spiccato("snn run dendrites --quick --set patterns=30 --json").output().unwrap();
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows[0]["parameters"]["patterns"], 30.0);
+    for (line, complaint) in [("patterns=0", "whole number"), ("pattern=3", "there is no parameter 'pattern'")] {
+        let message = fail(&mut spiccato(&format!("snn run dendrites --quick --set {line}")), 1);
+        assert!(message.contains(complaint), "{message}");
+    }
+}
+
+#[test]
 fn several_seeds_are_a_line_for_each_figure() {
     let text = String::from_utf8(succeed(&mut spiccato("snn run dendrites --quick --seeds 1-3")).stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();

@@ -25,6 +25,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "batched-eprop",
     claim: "e-prop learns from batches faster than from single sequences, in memory independent of their length",
     paper: "Knight & Nowotny, SNUFA 2021, NICE 2022",
+    parameters: &[],
     run,
 };
 

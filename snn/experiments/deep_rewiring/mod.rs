@@ -27,6 +27,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "deep-rewiring",
     claim: "a network with a hundredth of the connections, which come and go while it learns, comes close to the dense one",
     paper: "Bellec, Kappel, Maass & Legenstein, Deep rewiring: training very sparse deep networks, ICLR 2018",
+    parameters: &[],
     run,
 };
 
@@ -275,7 +276,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         let Split { train, test } = Split::drawn(1000, 500, 10, seed);
         Split { train: train.framed(5), test: test.framed(5) }
     } else {
-        crate::mnist(settings)?
+        settings.mnist()?
     };
     let inputs = split.train.side * split.train.side;
 

@@ -18,6 +18,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "spiking neurons that each belong to classes by a degree, and learn as much for a class as they belong to it, \
             classify small tables about as well as logistic regression",
     paper: "after Saranirad, McGinnity, Dora & Coyle, DoB-SNN, IJCNN 2021; equations reconstructed",
+    parameters: &[],
     run,
 };
 

@@ -23,6 +23,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "eprop",
     claim: "eligibility traces and learning signals, forwards in time, come close to backpropagation",
     paper: "Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass, Nat Commun 2020",
+    parameters: &[],
     run,
 };
 

@@ -24,6 +24,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "networks with gates by context and availability by relevance learn one task after the other without forgetting, \
             and infer which task it is",
     paper: PAPER,
+    parameters: &[],
     run,
 };
 
@@ -31,6 +32,7 @@ pub(super) const HUNDRED: Experiment = Experiment {
     name: "gateon-hundred-tasks",
     claim: "a network with gates and availability learns a hundred tasks one after the other",
     paper: PAPER,
+    parameters: &[],
     run: run_hundred,
 };
 
@@ -39,7 +41,7 @@ fn data(settings: &Settings, test: usize) -> Result<Split> {
     if settings.quick {
         return Ok(Split::drawn(1000, 200, 12, settings.seed));
     }
-    let split = crate::mnist(settings)?;
+    let split = settings.mnist()?;
     Ok(Split { test: split.test.truncated(test), ..split })
 }
 

@@ -31,6 +31,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "trained networks and the codec's event layers run with 8-bit weights and 16-bit states, bit for bit the same \
             everywhere, for a fraction of the dense network's operations",
     paper: "after Muir et al., Rockpool (SynSense); Davies et al., Loihi, IEEE Micro 2018",
+    parameters: &[],
     run,
 };
 
@@ -55,7 +56,7 @@ fn images(settings: &Settings) -> Result<Outcome> {
     let split = if quick {
         Split::drawn(1000, 300, 12, seed)
     } else {
-        let Split { train, test } = crate::mnist(settings)?;
+        let Split { train, test } = settings.mnist()?;
         Split { train: train.truncated(20_000), test: test.truncated(2_000) }
     };
     let Split { train, test } = &split;

@@ -27,6 +27,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "inhibitory-stdp",
     claim: "Hebbian plasticity of inhibition keeps cells that don't generalise out of replay, at three levels of abstraction",
     paper: "Liao et al., Inhibitory plasticity supports replay generalization in the hippocampus, Nature Neuroscience 2024",
+    parameters: &[],
     run,
 };
 

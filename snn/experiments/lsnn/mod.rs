@@ -19,6 +19,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "lsnn",
     claim: "with adaptive thresholds a spiking network remembers over seconds, and learns to learn",
     paper: "Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS 2018",
+    parameters: &[],
     run,
 };
 

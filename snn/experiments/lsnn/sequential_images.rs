@@ -90,7 +90,7 @@ fn learn(split: &Split, strength: f64, recurrent: bool, seed: u64) -> Result<Vec
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let Split { train, test } = crate::mnist(settings)?;
+    let Split { train, test } = settings.mnist()?;
     let split = Split { train: train.halved(), test: test.halved() };
     let learn = |strength, recurrent| learn(&split, strength, recurrent, settings.seed);
     let (adapting, (regular, alone)) =

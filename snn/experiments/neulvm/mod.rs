@@ -35,6 +35,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "the likelihood of population activity, known or inferred from a few neurons, gives the connections of metastable \
             populations, and predicts their response to stimulation",
     paper: "Wang, Schmutz, Bellec & Gerstner, Mesoscopic modeling of hidden spiking neurons, NeurIPS 2022",
+    parameters: &[],
     run,
 };
 

@@ -11,6 +11,7 @@ use spiccato::atomic_file::{AtomicFile, Existing};
 use spiccato_experiments::{EXPERIMENTS, Experiment, Outcome, Settings};
 use spiccato_plots::column_to_svg;
 
+use super::experiment;
 use super::table::{Run, print};
 use crate::output::{message, print_line};
 use crate::progress::Bar;
@@ -30,6 +31,10 @@ pub(crate) struct RunArgs {
     /// Run small forms of about a second, with bounds of their own
     #[arg(long)]
     quick: bool,
+    /// Change a parameter of the experiment, such as epochs=3; `spiccato snn show NAME` lists them. The bounds stay as they
+    /// are. May be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parameter, conflicts_with = "all")]
+    set: Vec<(String, f64)>,
     /// Folder with data sets: MNIST in mnist, spoken digits in fsdd
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -66,6 +71,14 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     Ok(Seeds(seeds))
 }
 
+fn parameter(text: &str) -> Result<(String, f64), String> {
+    let parameter = || {
+        let (key, value) = text.split_once('=')?;
+        Some((key.to_owned(), value.parse().ok()?))
+    };
+    parameter().ok_or_else(|| "expected a parameter and a number, such as epochs=3".to_owned())
+}
+
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     let experiments = args.experiments()?;
     if let Some(folder) = &args.out {
@@ -79,7 +92,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         for &seed in &args.seeds.0 {
             bar.set(experiment.name, f64::from(done as u32) / total as f64);
             done += 1;
-            let settings = Settings { seed, quick: args.quick, data: args.data.clone() };
+            let settings = args.settings(seed);
             let start = Instant::now();
             let outcome = match experiment.run(&settings) {
                 Ok(outcome) => outcome,
@@ -122,13 +135,11 @@ impl RunArgs {
         if self.all {
             return Ok(EXPERIMENTS.iter().collect());
         }
-        let find = |name: &String| {
-            Experiment::find(name).with_context(|| {
-                let names: Vec<_> = EXPERIMENTS.iter().map(|experiment| experiment.name).collect();
-                format!("there is no experiment '{name}'; the names are {}", names.join(", "))
-            })
-        };
-        self.names.iter().map(find).collect()
+        self.names.iter().map(|name| experiment(name)).collect()
+    }
+
+    fn settings(&self, seed: u64) -> Settings {
+        Settings { seed, quick: self.quick, data: self.data.clone(), set: self.set.iter().cloned().collect() }
     }
 }
 
@@ -185,6 +196,14 @@ mod tests {
         }
         for text in ["", "a", "3-1", "1,", "-1", "0-10000", "0-18446744073709551615", "1-2-3"] {
             assert!(seeds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_keys_and_numbers() {
+        assert_eq!(parameter("epochs=3"), Ok(("epochs".to_owned(), 3.0)));
+        for text in ["epochs", "epochs=", "epochs=many"] {
+            assert!(parameter(text).is_err(), "{text}");
         }
     }
 
