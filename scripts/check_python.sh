@@ -16,7 +16,7 @@ environment="$target/python"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2> /dev/null || leave_out "no Python from 3.9 on"
 if ! [ -x "$environment/bin/pytest" ]; then
     python3 -m venv "$environment" 2> /dev/null || leave_out "python3 has no venv"
-    "$environment/bin/pip" install --quiet 'maturin>=1.9,<2' numpy scipy pytest mypy ||
+    "$environment/bin/pip" install --quiet --no-compile 'maturin>=1.9,<2' numpy scipy pytest mypy ||
         leave_out "maturin, numpy, scipy, pytest and mypy can't be installed"
 fi
 cargo fetch --quiet --manifest-path python/Cargo.toml --locked || leave_out "its crates can't be fetched"

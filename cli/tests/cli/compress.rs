@@ -98,7 +98,7 @@ fn events_that_cost_thresholds_become_fewer() {
     assert!(costly("--adaptation 0 --inhibition 0").1 == music().spic);
     for option in ["--adaptation", "--inhibition"] {
         let events: Vec<f64> =
-            ["0", "0.003", "0.03", "0.3"].iter().map(|strength| costly(&format!("{option} {strength}")).0).collect();
+            ["0", "0.01", "0.3"].iter().map(|strength| costly(&format!("{option} {strength}")).0).collect();
         assert!(events.windows(2).all(|pair| pair[1] < pair[0]), "{option}: {events:?}");
     }
     let [one, three] = [1, 3].map(|n| costly(&format!("--adaptation 0.03 --inhibition 0.001 --threads {n}")).1);
