@@ -203,7 +203,7 @@ impl Trainer {
         checkpoint::save(&path, &self.config, self.progress, &self.variables, &self.optimiser)
     }
 
-    /// The averaged weights as a model file.
+    /// The averaged weights as a model file, matrices in bytes: what training goes on from is the checkpoint.
     fn model(&self) -> Result<Vec<u8>> {
         let mut weights = self.optimiser.averaged(&self.variables, is_fixed)?;
         let with_prior =
@@ -216,7 +216,7 @@ impl Trainer {
             feature_scale: self.config.features.scale()?,
             tensors: weights,
         };
-        let model = save_model(&weights, prior.as_ref(), Precision::Half);
+        let model = save_model(&weights, prior.as_ref(), Precision::Byte);
         model.with_context(|| format!("step {} of {}", self.step(), self.folder.path().display()))
     }
 

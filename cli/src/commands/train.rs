@@ -119,15 +119,16 @@ fn corpus(
     if sources.is_empty() {
         bail!("there is no training data: name a folder with --data, or sources in the configuration");
     }
+    let note = |text: String| {
+        if !quiet {
+            bar.note(&text);
+        }
+    };
     let mut mixture = Vec::with_capacity(sources.len());
     for DataSource { path, weight } in &sources {
         let set = find_sources(path)?;
-        for missing in &set.missing {
-            bar.note(&format!("missing: {}", missing.display()));
-        }
-        if !quiet {
-            bar.note(&format!("{}: {set}", path.display()));
-        }
+        set.missing.iter().for_each(|missing| note(format!("missing: {}", missing.display())));
+        note(format!("{}: {set}", path.display()));
         mixture.push(WeightedSources { weight: *weight, sources: set.sources });
     }
     let cache = args.cache.clone().unwrap_or_else(|| args.out.join(".spiccato-cache"));
@@ -136,16 +137,10 @@ fn corpus(
     (settings.seed, settings.samples_per_step) = (config.seed, config.samples_per_step());
     let tell = |done: usize, all: usize| bar.set("decoding", done as f64 / all.max(1) as f64);
     let corpus = open_corpus_together(&mixture, &settings, tell, processes)?;
-    for (path, reason) in &corpus.rejected {
-        bar.note(&format!("left out: {}: {reason}", path.display()));
-    }
-    for note in &corpus.notes {
-        bar.note(&format!("note: {note}"));
-    }
-    if !quiet {
-        let (training, validation) = (corpus.training_hours(), corpus.validation_hours());
-        bar.note(&format!("{training:.2} h for training, {validation:.2} h for validation"));
-    }
+    corpus.rejected.iter().for_each(|(path, reason)| note(format!("left out: {}: {reason}", path.display())));
+    corpus.notes.iter().for_each(|text| note(format!("note: {text}")));
+    let (training, validation) = (corpus.training_hours(), corpus.validation_hours());
+    note(format!("{training:.2} h for training, {validation:.2} h for validation"));
     Ok(corpus)
 }
 

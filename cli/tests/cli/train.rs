@@ -24,14 +24,14 @@ const TINY: [&str; 12] = [
     "network.knots=2",
 ];
 
-/// Recordings with a table like MAESTRO's, one of them held out.
+/// Recordings with a table like MAESTRO's, one of them held out. The table has another one that is not there.
 fn recordings(folder: &Folder) -> PathBuf {
     let data = folder.file("data");
     fs::create_dir(&data).unwrap();
     for (name, rate) in [("first.wav", 24_000), ("second.wav", 16_000), ("held-out.wav", 24_000)] {
         write_tones(&data.join(name), rate, 3.0);
     }
-    let table = "split,audio_filename\ntrain,first.wav\ntrain,second.wav\nvalidation,held-out.wav\n";
+    let table = "split,audio_filename\ntrain,first.wav\ntrain,lost.wav\ntrain,second.wav\nvalidation,held-out.wav\n";
     fs::write(data.join("maestro-v3.0.0.csv"), table).unwrap();
     data
 }
@@ -65,6 +65,7 @@ fn a_run_leaves_a_model_that_works() {
     let output = succeed(&mut train(4, &data, &run));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("step 4/4") && said.contains("finished"), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("missing: ") && line.ends_with("lost.wav")), "{said}");
     assert!(output.stdout.is_empty());
 
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
