@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use spiccato::atomic_file::{AtomicFile, Existing};
 
 use crate::config::TrainingConfig;
-use crate::optimiser::{Optimiser, State};
+use crate::optimiser::{HostOptimiser, Optimiser, State};
 use crate::step::{initial, is_fixed};
 use crate::variables::{Variables, Weights};
 
@@ -51,6 +51,7 @@ pub(crate) fn save(
     variables: &Variables,
     optimiser: &Optimiser,
 ) -> Result<()> {
+    let optimiser = optimiser.to_host()?;
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, variable) in variables.iter() {
         let shape = variable.dims().to_vec();
@@ -127,5 +128,5 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint> {
         variables.set(&weight, values("weight")?)?;
         states.insert(weight, state);
     }
-    Ok(Checkpoint { config, progress, variables, optimiser: Optimiser { states } })
+    Ok(Checkpoint { config, progress, variables, optimiser: Optimiser::Host(HostOptimiser { states }) })
 }

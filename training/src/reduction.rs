@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
-use crate::optimiser::Gradients;
+use crate::optimiser::{Gradients, TensorGradients};
 use crate::processes::Processes;
 
 /// Names and lengths of the gradients, in their order.
@@ -51,6 +51,20 @@ pub(crate) fn mean(
         all.extend(floats(&message)?);
     }
     unflattened(&all, layout)
+}
+
+/// Mean over the shards of one process, where the gradients are.
+pub(crate) fn mean_of_tensors(shards: Vec<TensorGradients>) -> Result<TensorGradients> {
+    let scale = 1.0 / shards.len().max(1) as f64;
+    let mut shards = shards.into_iter();
+    let mut sum = shards.next().unwrap_or_default();
+    for shard in shards {
+        for (name, total) in &mut sum {
+            let gradient = shard.get(name).with_context(|| format!("a shard lacks the gradient of {name}"))?;
+            *total = (&*total + gradient)?;
+        }
+    }
+    sum.into_iter().map(|(name, total)| Ok((name, (total * scale)?))).collect()
 }
 
 /// Mean over the shards, in their order.
@@ -106,6 +120,7 @@ fn floats(bytes: &[u8]) -> Result<Vec<f32>> {
 mod tests {
     use super::*;
     use crate::processes::Alone;
+    use candle_core::{Device, Tensor};
     use spiccato_neurons::Random;
     use std::sync::{Arc, Barrier, Mutex};
 
@@ -141,6 +156,18 @@ mod tests {
             self.barrier.wait();
             Ok(received)
         }
+    }
+
+    #[test]
+    fn the_mean_of_tensors_is_that_of_slices() {
+        let values = [[1.0f32, -2.0, 0.5], [3.0, 4.0, -0.25]];
+        let slices: Vec<Gradients> = values.iter().map(|v| [("a".to_owned(), v.to_vec())].into()).collect();
+        let tensors = values.iter().map(|v| [("a".to_owned(), Tensor::new(v, &Device::Cpu).unwrap())].into()).collect();
+        let found = mean_of_tensors(tensors).unwrap()["a"].to_vec1::<f32>().unwrap();
+        assert_eq!(found, mean_of_own(slices, 0.5).unwrap()["a"]);
+        assert_eq!(found, [2.0, 1.0, 0.125]);
+        let uneven = ["a", "b"].map(|name| [(name.to_owned(), Tensor::new(1.0f32, &Device::Cpu).unwrap())].into());
+        assert!(mean_of_tensors(uneven.into()).is_err());
     }
 
     #[test]

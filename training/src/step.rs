@@ -1,7 +1,7 @@
 //! One step of training: crops, loss and gradients of each shard side by side, then the optimiser.
 
 use anyhow::{Result, anyhow};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use spiccato::network::{LOG_TIME_CONSTANTS, Network, initial_log_time_constants, quality_features};
 
@@ -9,7 +9,7 @@ use crate::bottleneck::{self, Bottleneck, BottleneckConfig};
 use crate::config::TrainingConfig;
 use crate::data::{Draw, Pool, crops};
 use crate::loss::{AutoEncoder, Conditions, loss};
-use crate::optimiser::{Gradients, Optimiser, StepSettings};
+use crate::optimiser::{Gradients, Optimiser, StepSettings, TensorGradients};
 use crate::prior;
 use crate::processes::Processes;
 use crate::reduction::{self, Layout};
@@ -59,14 +59,13 @@ pub(crate) fn train_step(
     processes: &dyn Processes,
 ) -> Result<StepReport> {
     let shard_size = config.batch / config.shards;
-    let (gradients, own): (Vec<Gradients>, Vec<Shard>) = processes
+    let (gradients, own): (Vec<TensorGradients>, Vec<Shard>) = processes
         .share_of(processes.rank(), config.shards)
         .into_par_iter()
         .map(|shard| differentiate(config, pools, variables, step, shard * shard_size..(shard + 1) * shard_size))
         .collect::<Result<Vec<_>>>()?
         .into_iter()
         .unzip();
-    let mean = reduction::mean(gradients, &layout(config, step, variables), config.shards, processes)?;
     let shards = if processes.count() > 1 { exchange(&own, processes)? } else { own };
     let mut report = StepReport::default();
     shards.iter().for_each(|shard| report.add(&shard.report, 1.0 / config.shards as f64));
@@ -84,7 +83,21 @@ pub(crate) fn train_step(
         gradient_norm: config.gradient_norm,
         averaging: config.averaging,
     };
-    report.gradient_norm = optimiser.step(variables, &mean, &settings)?;
+    let host_mean = |gradients: Vec<TensorGradients>| {
+        let gradients = gradients.par_iter().map(values).collect::<Result<Vec<_>>>()?;
+        reduction::mean(gradients, &layout(config, step, variables), config.shards, processes)
+    };
+    report.gradient_norm = match optimiser {
+        Optimiser::Host(optimiser) => optimiser.step(variables, &host_mean(gradients)?, &settings)?,
+        Optimiser::Device(optimiser) if processes.count() <= 1 => {
+            optimiser.step(variables, &reduction::mean_of_tensors(gradients)?, &settings)?
+        }
+        // The messages between processes come from the host.
+        Optimiser::Device(optimiser) => {
+            let gradients = tensors(host_mean(gradients)?, &variables.device())?;
+            optimiser.step(variables, &gradients, &settings)?
+        }
+    };
     bottleneck::update(variables, &statistics, config.seed, step)?;
     if let Some(target) = config.target().filter(|_| schedule::information_share(config, step) > 0.0) {
         rate::follow(&config.network, variables, target, &qualities, &bits_per_frame)?;
@@ -106,6 +119,17 @@ fn exchange(own: &[Shard], processes: &dyn Processes) -> Result<Vec<Shard>> {
     Ok(shards)
 }
 
+/// Gradients on the host.
+fn values(gradients: &TensorGradients) -> Result<Gradients> {
+    gradients.iter().map(|(name, g)| Ok((name.clone(), g.flatten_all()?.to_vec1::<f32>()?))).collect()
+}
+
+/// Gradients on a device, flat.
+fn tensors(gradients: Gradients, device: &Device) -> Result<TensorGradients> {
+    let tensor = |values: Vec<f32>| Tensor::from_slice(&values, values.len(), device);
+    gradients.into_iter().map(|(name, values)| Ok((name, tensor(values)?))).collect()
+}
+
 /// Whether gradients flow to a weight at `step`.
 fn is_learned(config: &TrainingConfig, step: u64, name: &str) -> bool {
     !is_fixed(name) && (schedule::prior_learns(config, step) || !prior::owns(name))
@@ -123,7 +147,7 @@ fn differentiate(
     variables: &Variables,
     step: u64,
     places: std::ops::Range<usize>,
-) -> Result<(Gradients, Shard)> {
+) -> Result<(TensorGradients, Shard)> {
     let draw = Draw { seed: config.seed, step, batch: config.batch, places, frames: config.frames };
     let batch = crops(pools, &draw, &config.augmentation, &config.features.scale()?)?;
     let device = variables.device();
@@ -140,10 +164,10 @@ fn differentiate(
     };
     let loss = loss(&model, &features, &conditions)?;
     let store = loss.total.backward()?;
-    let mut gradients = Gradients::new();
+    let mut gradients = TensorGradients::new();
     for (name, variable) in variables.iter().filter(|(name, _)| is_learned(config, step, name)) {
         let gradient = store.get(variable).ok_or_else(|| anyhow!("weight {name} has no gradient"))?;
-        gradients.insert(name.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);
+        gradients.insert(name.to_owned(), gradient.clone());
     }
     let report = StepReport {
         loss: f64::from(loss.total.to_scalar::<f32>()?),

@@ -121,6 +121,7 @@ impl Trainer {
     /// If the device has no room for the weights.
     pub fn to_device(mut self, device: &Device) -> Result<Self> {
         self.variables = self.variables.to_device(device)?;
+        self.optimiser = self.optimiser.to_device(device)?;
         Ok(self)
     }
 

@@ -1,17 +1,14 @@
-//! AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019) with global gradient clipping and a
-//! running average of the weights; its whole state can be saved.
+//! The optimiser on slices: the same bits whatever the number of threads.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 use spiccato_neurons::Adam;
 
-use crate::variables::{Variables, Weights};
-
-/// Decay of the second moment: a shorter memory than Adam's usual 0.999, for runs of some thousand steps.
-const BETA2: f64 = 0.98;
+use super::{BETA2, StepSettings};
+use crate::variables::Variables;
 
 /// Gradients by the name of the weight.
 pub(crate) type Gradients = BTreeMap<String, Vec<f32>>;
@@ -24,20 +21,9 @@ pub(crate) struct State {
 }
 
 /// The optimiser's state for all weights. The names are those of the variables, so both come in one order.
-#[derive(Debug)]
-pub(crate) struct Optimiser {
+#[derive(Debug, Clone)]
+pub(crate) struct HostOptimiser {
     pub(crate) states: BTreeMap<String, State>,
-}
-
-/// Settings of one step.
-#[derive(Debug)]
-pub(crate) struct StepSettings {
-    /// Steps done before this one.
-    pub(crate) step: u64,
-    pub(crate) learning_rate: f64,
-    pub(crate) weight_decay: f64,
-    pub(crate) gradient_norm: f64,
-    pub(crate) averaging: f64,
 }
 
 impl State {
@@ -48,7 +34,7 @@ impl State {
     }
 }
 
-impl Optimiser {
+impl HostOptimiser {
     /// Zero moments, averages equal to the weights.
     pub(crate) fn new(variables: &Variables) -> Result<Self> {
         let states = variables
@@ -69,20 +55,14 @@ impl Optimiser {
             gradients.par_iter().map(|(_, g)| g.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()).collect();
         let norm = squares.iter().sum::<f64>().sqrt();
         ensure!(norm.is_finite(), "the gradient is not finite at step {}", settings.step);
-        let clip = (settings.gradient_norm / norm.max(1e-12)).min(1.0) as f32;
-        // Early averages would otherwise remember the initial weights for long.
-        let done = settings.step as f64;
-        let averaging = settings.averaging.min((2.0 + done) / (11.0 + done)) as f32;
+        let (clip, averaging) = (settings.clip(norm) as f32, settings.averaging() as f32);
         let states = variables.iter().zip(self.states.iter_mut()).filter_map(|((name, variable), (_, state))| {
             gradients.get(name).map(|gradient| (name, variable, state, gradient))
         });
         states.collect::<Vec<_>>().into_par_iter().try_for_each(|(name, variable, state, gradient)| -> Result<()> {
             let mut weights = variable.flatten_all()?.to_vec1::<f32>()?;
-            // Gains, biases and time constants are not pulled towards zero.
-            if name.ends_with(".weight") {
-                let keep = (1.0 - settings.learning_rate * settings.weight_decay) as f32;
-                weights.iter_mut().for_each(|w| *w *= keep);
-            }
+            let keep = settings.keep(name) as f32;
+            weights.iter_mut().for_each(|w| *w *= keep);
             let clipped: Vec<f32> = gradient.iter().map(|g| g * clip).collect();
             state.adam.rate = settings.learning_rate;
             state.adam.step(&mut weights, &clipped);
@@ -95,23 +75,12 @@ impl Optimiser {
         })?;
         Ok(norm)
     }
-
-    /// The averaged weights on the CPU; those that `fixed` tells not to be learned by gradients as they are.
-    pub(crate) fn averaged(&self, variables: &Variables, fixed: impl Fn(&str) -> bool) -> Result<Weights> {
-        let averages = variables.iter().map(|(name, variable)| {
-            let values = match self.states.get(name) {
-                Some(state) if !fixed(name) => state.average.clone(),
-                _ => variable.flatten_all()?.to_vec1::<f32>()?,
-            };
-            Ok((name.to_owned(), Tensor::from_vec(values, variable.shape(), &Device::Cpu)?))
-        });
-        averages.collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimiser::Optimiser;
     use crate::variables::Initialiser;
     use candle_nn::Init;
 
@@ -128,7 +97,7 @@ mod tests {
     #[test]
     fn two_steps_match_the_formulas_worked_by_hand() {
         let variables = one_weight(1.0);
-        let mut optimiser = Optimiser::new(&variables).unwrap();
+        let mut optimiser = HostOptimiser::new(&variables).unwrap();
         let (mut w, mut m, mut v, mut average) = (1.0f64, 0.0f64, 0.0f64, 1.0f64);
         for (step, g) in [(0u64, 2.0f64), (1, -1.0)] {
             let gradients = Gradients::from([("x.weight".to_owned(), vec![g as f32])]);
@@ -142,6 +111,7 @@ mod tests {
             let keep = (1.0 + f64::from(t)) / (10.0 + f64::from(t));
             average = keep * average + (1.0 - keep) * w;
         }
+        let optimiser = Optimiser::Host(optimiser);
         let averaged = optimiser.averaged(&variables, |_| false).unwrap()["x.weight"].to_vec1::<f32>().unwrap()[0];
         assert!((f64::from(averaged) - average).abs() < 1e-6);
         let fixed = optimiser.averaged(&variables, |_| true).unwrap()["x.weight"].to_vec1::<f32>().unwrap();
@@ -151,7 +121,7 @@ mod tests {
     #[test]
     fn the_gradient_is_clipped_to_its_norm_and_must_be_finite() {
         let variables = one_weight(1.0);
-        let mut optimiser = Optimiser::new(&variables).unwrap();
+        let mut optimiser = HostOptimiser::new(&variables).unwrap();
         let gradient = |g| Gradients::from([("x.weight".to_owned(), vec![g])]);
         let clipped = StepSettings { gradient_norm: 1.0, ..settings(0) };
         assert_eq!(optimiser.step(&variables, &gradient(5.0), &clipped).unwrap(), 5.0);
