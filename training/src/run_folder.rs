@@ -39,6 +39,11 @@ impl RunFolder {
         self.0.join("best.safetensors")
     }
 
+    /// The prior of a quantiser's symbols.
+    pub(crate) fn code_prior(&self) -> PathBuf {
+        self.0.join("code-prior.safetensors")
+    }
+
     /// Makes the folder, which must not hold a run.
     pub(crate) fn create(&self) -> Result<()> {
         check_vacant(&self.0)?;

@@ -101,6 +101,23 @@ fn every_quantiser_trains_resumes_and_codes() {
             sizes.push(file.len());
         }
         assert!(sizes.is_sorted(), "{name}: {sizes:?}");
+
+        // Stopped, nothing is kept; a prior makes no file larger, and a file by it comes back.
+        let mut bits = Vec::new();
+        Baseline::fit_prior(&whole, &corpus, 2, &mut |_, _| false).unwrap();
+        assert!(!whole.join("code-prior.safetensors").exists());
+        Baseline::fit_prior(&whole, &corpus, 40, &mut |_, of_a_symbol| {
+            bits.push(of_a_symbol);
+            true
+        })
+        .unwrap();
+        let mean = |bits: &[f64]| bits.iter().sum::<f64>() / bits.len() as f64;
+        assert!(mean(&bits[30..]) < 0.9 * mean(&bits[..10]), "{name}: {bits:?}");
+        let baseline = Baseline::load(&whole).unwrap();
+        for (kbps, size) in baseline.bitrates().into_iter().zip(sizes) {
+            let file = baseline.encode(&samples, kbps).unwrap();
+            assert!(file.len() <= size && baseline.decode(&file).unwrap().len() == samples.len());
+        }
     }
     let events = folder.path().join("events");
     Trainer::start(config(2), &corpus, &events).unwrap().run(&corpus, |_, _| true).unwrap();

@@ -2,16 +2,21 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use spiccato::atomic_file::{AtomicFile, Existing, require_other_file};
 use spiccato::audio_file::{AudioInput, AudioWriter, FileKind, OutputSpec, SampleFormat, Surround};
 use spiccato::signal::{Resampler, SAMPLE_RATE};
+use spiccato_datasets::find_sources;
 use spiccato_training::baseline::Baseline;
+use spiccato_training::data::{CorpusSettings, WeightedSources, open_corpus};
 
 use crate::args::positive;
+use crate::interrupt;
 use crate::output::print_line;
+use crate::progress::Bar;
 
 /// What to do with a baseline: a run of `spiccato train` with another bottleneck than events.
 #[derive(Debug, Subcommand)]
@@ -43,6 +48,23 @@ pub(crate) enum BaselineCommand {
         #[arg(short, long)]
         force: bool,
     },
+    /// Train a prior of the run's symbols, a small network over those before, by which files get smaller
+    Prior {
+        /// Folder of the run
+        run: PathBuf,
+        /// Folder of audio files, tar archives of them, or a data set laid out as MAESTRO: its training part is learned from
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+        /// Steps of training
+        #[arg(long, value_name = "N", default_value = "600")]
+        steps: u64,
+        /// Folder for decoded audio [default: .spiccato-cache in RUN]
+        #[arg(long, value_name = "FOLDER")]
+        cache: Option<PathBuf>,
+        /// Print nothing but errors
+        #[arg(long)]
+        quiet: bool,
+    },
     /// Print the bitrates that a run was trained for
     Bitrates {
         /// Folder of the run
@@ -56,6 +78,10 @@ pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
             compress(run, input, (output, existing(*force)), *bitrate)
         }
         BaselineCommand::Decompress { run, input, output, force } => decompress(run, input, (output, existing(*force))),
+        BaselineCommand::Prior { run, data, steps, cache, quiet } => {
+            let cache = cache.clone().unwrap_or_else(|| run.join(".spiccato-cache"));
+            prior(run, data, *steps, &cache, *quiet)
+        }
         BaselineCommand::Bitrates { run } => {
             for kbps in Baseline::load(run)?.bitrates() {
                 print_line(format_args!("{kbps:.3}"))?;
@@ -63,6 +89,32 @@ pub(crate) fn run(command: &BaselineCommand) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Trains a prior and tells the mean bits of a symbol ten times on the way.
+fn prior(run: &Path, data: &Path, steps: u64, cache: &Path, quiet: bool) -> Result<()> {
+    let bar = Bar::new(quiet);
+    let set = find_sources(data)?;
+    let mixture = [WeightedSources { weight: 1.0, sources: set.sources }];
+    let corpus = open_corpus(&mixture, &CorpusSettings::new(cache), |done, all| {
+        bar.set("decoding", done as f64 / all.max(1) as f64);
+    })?;
+    let stop = interrupt::stop_by_flag();
+    let (mut since, every) = (Vec::new(), steps.div_ceil(10).max(1));
+    Baseline::fit_prior(run, &corpus, steps, &mut |step, bits| {
+        bar.set("training", step as f64 / steps as f64);
+        since.push(bits);
+        if !quiet && (step % every == 0 || step == steps) {
+            bar.note(&format!(
+                "step {step}/{steps}: {:.3} bits a symbol",
+                since.iter().sum::<f64>() / since.len() as f64
+            ));
+            since.clear();
+        }
+        !stop.load(Ordering::Relaxed)
+    })?;
+    bar.finish();
+    Ok(())
 }
 
 fn existing(force: bool) -> Existing {

@@ -9,24 +9,34 @@
 //! | 4 | number of samples at 24 kHz |
 //! | 4 | gain, single precision |
 //! | 2 | step of the rate |
-//! | 1 | how the symbols are stored: 0 packed, 1 packed and Zstandard, 2 range coder |
+//! | 1 | how the symbols are stored: 0 packed, 1 packed and Zstandard, 2 range coder by running frequencies, 3 range coder by a learned prior |
 //! | … | the symbols |
 //!
-//! The range coder adapts: a symbol's bits from the most significant one are decisions, each with the running frequency
-//! of its place in the frame and the bits before it.
+//! The smallest of them is taken. The learned prior, a small network over previous symbols, is there where
+//! [`Baseline::fit_prior`] has trained one for the run.
+
+mod fit;
+mod frequencies;
+mod packing;
+mod prediction;
+mod prior;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use spiccato::entropy::{BitSink, RangeDecoder, RangeEncoder};
 use spiccato::network::{Network, quality_features};
 use spiccato::signal::{BANDS, FeatureScale, HOP, Loudness, Renderer, SAMPLE_RATE, analyze, frame_count};
 
-use crate::bottleneck::{Alphabet, Bottleneck, BottleneckConfig};
+use crate::bottleneck::{Bottleneck, BottleneckConfig};
 use crate::checkpoint;
 use crate::config::TrainingConfig;
-use crate::run_folder::RunFolder;
+use crate::data::Corpus;
+use crate::run_folder::{RunFolder, write};
 use crate::variables::builder;
+use frequencies::Frequencies;
+use packing::{pack, packed_size, unpack};
+use prediction::{decode, encode};
+use prior::CodePrior;
 
 const MAGIC: &[u8; 4] = b"SPBL";
 
@@ -45,6 +55,7 @@ pub struct Baseline {
     scale: FeatureScale,
     network: Network,
     bottleneck: Bottleneck,
+    prior: Option<CodePrior>,
 }
 
 impl std::fmt::Debug for Baseline {
@@ -57,9 +68,10 @@ impl Baseline {
     /// Loads the averaged weights of the run in `folder`.
     ///
     /// # Errors
-    /// If there is no checkpoint, or it is one of events, whose files are `.spic`.
+    /// If there is no checkpoint, it is one of events, whose files are `.spic`, or there is a prior of another network.
     pub fn load(folder: &Path) -> Result<Self> {
-        let path = RunFolder::new(folder).checkpoint();
+        let folder = RunFolder::new(folder);
+        let path = folder.checkpoint();
         let saved = checkpoint::load(&path)?;
         ensure!(
             saved.config.bottleneck != BottleneckConfig::Events,
@@ -73,8 +85,23 @@ impl Baseline {
             bottleneck: Bottleneck::new(saved.config.bottleneck, &saved.config.network, &builder(&weights))
                 .with_context(context)?,
             scale: saved.config.features.scale().with_context(context)?,
+            prior: CodePrior::load(&folder.code_prior(), &saved.config)?,
             config: saved.config,
         })
+    }
+
+    /// Trains a prior of the symbols, a small network over those before, for so many steps on the training part of `corpus`, and
+    /// keeps it in the run's folder, in place of an older one. `tell` gets each step with the mean bits of a symbol, and may end the
+    /// training by `false`, which leaves the folder as it is.
+    ///
+    /// # Errors
+    /// As [`Baseline::load`]; if the data can't be read or the folder can't be written.
+    pub fn fit_prior(folder: &Path, corpus: &Corpus, steps: u64, tell: &mut dyn FnMut(u64, f64) -> bool) -> Result<()> {
+        let baseline = Self::load(folder)?;
+        match fit::fit(&baseline, corpus, steps, tell)? {
+            Some(prior) => write(&RunFolder::new(folder).code_prior(), &prior.to_bytes()?),
+            None => Ok(()),
+        }
     }
 
     /// Bitrate in kbit/s of packed symbols at each step of the rate, from the lowest.
@@ -114,10 +141,13 @@ impl Baseline {
             if original > 0.0 && rendered > 0.0 { (original / rendered).sqrt().clamp(0.5, 2.0) } else { 1.0 };
         let alphabet = self.config.bottleneck.alphabet(&self.config.network, step);
         let packed = pack(&symbols, alphabet.values);
-        let candidates = [
+        let mut candidates = vec![
             (1, zstd::bulk::compress(&packed, ZSTANDARD_LEVEL).context("Zstandard")?),
-            (2, encode_symbols(&symbols, alphabet)),
+            (2, encode(&symbols, &mut Frequencies::new(alphabet))),
         ];
+        if let Some(prior) = &self.prior {
+            candidates.push((3, encode(&symbols, &mut prior.predictor(alphabet))));
+        }
         let (mut method, mut payload) = (0u8, packed);
         for (number, bytes) in candidates {
             if bytes.len() < payload.len() {
@@ -155,7 +185,11 @@ impl Baseline {
                 let size = packed_size(count, alphabet.values);
                 unpack(&zstd::bulk::decompress(payload, size).context("Zstandard")?, count, alphabet.values)?
             }
-            2 => decode_symbols(payload, count, alphabet)?,
+            2 => decode(payload, count, &mut Frequencies::new(alphabet))?,
+            3 => {
+                let prior = self.prior.as_ref().context("symbols stored by a learned prior, which this run has not")?;
+                decode(payload, count, &mut prior.predictor(alphabet))?
+            }
             other => anyhow::bail!("symbols stored by unknown method {other}"),
         };
         ensure!(symbols.iter().all(|&s| usize::from(s) < alphabet.values), "a symbol out of range");
@@ -182,185 +216,5 @@ impl Baseline {
         renderer.finish(samples as u64, &mut out)?;
         let [out] = out;
         Ok(out)
-    }
-}
-
-/// Bits that hold any of `values`.
-fn bits_of(values: usize) -> u32 {
-    values.next_power_of_two().ilog2()
-}
-
-/// Values that are packed together: as many as fit into 64 bits, so that three values need not take two bits each.
-fn group_of(values: usize) -> (usize, u32) {
-    let mut group = 1;
-    let mut product = values as u128;
-    while product * (values as u128) <= 1 << 63 && group < 32 {
-        product *= values as u128;
-        group += 1;
-    }
-    (group, 128 - (product - 1).leading_zeros())
-}
-
-fn packed_size(count: usize, values: usize) -> usize {
-    let (group, bits) = group_of(values);
-    (count.div_ceil(group) * bits as usize).div_ceil(8)
-}
-
-/// Symbols as digits to the base `values`, some together in as few bits as hold them.
-fn pack(symbols: &[u16], values: usize) -> Vec<u8> {
-    let (group, bits) = group_of(values);
-    let mut out = Vec::with_capacity(packed_size(symbols.len(), values));
-    let (mut held, mut count) = (0u128, 0u32);
-    for part in symbols.chunks(group) {
-        let number = part.iter().rev().fold(0u128, |n, &s| n * values as u128 + u128::from(s));
-        held |= number << count;
-        count += bits;
-        while count >= 8 {
-            out.push(held as u8);
-            held >>= 8;
-            count -= 8;
-        }
-    }
-    if count > 0 {
-        out.push(held as u8);
-    }
-    out
-}
-
-fn unpack(bytes: &[u8], count: usize, values: usize) -> Result<Vec<u16>> {
-    let size = packed_size(count, values);
-    ensure!(bytes.len() == size, "{} bytes of symbols instead of {size}", bytes.len());
-    let (group, bits) = group_of(values);
-    let mut symbols = Vec::with_capacity(count);
-    let (mut held, mut present) = (0u128, 0u32);
-    let mut bytes = bytes.iter();
-    while symbols.len() < count {
-        while present < bits {
-            held |= u128::from(bytes.next().copied().unwrap_or(0)) << present;
-            present += 8;
-        }
-        let mut number = held & ((1u128 << bits) - 1);
-        held >>= bits;
-        present -= bits;
-        for _ in 0..group.min(count - symbols.len()) {
-            symbols.push((number % values as u128) as u16);
-            number /= values as u128;
-        }
-    }
-    Ok(symbols)
-}
-
-/// Running frequency of `true` in units of 2^-16, which begins quick and becomes steady.
-#[derive(Clone, Copy)]
-struct Frequency {
-    probability: u16,
-    seen: u8,
-}
-
-impl Frequency {
-    const NEW: Self = Self { probability: 1 << 15, seen: 0 };
-
-    fn learn(&mut self, bit: bool) {
-        let target = if bit { 65_535i32 } else { 0 };
-        let divisor = i32::from(self.seen) + 2;
-        let moved = i32::from(self.probability) + (target - i32::from(self.probability)) / divisor;
-        self.probability = moved.clamp(64, 65_535 - 64) as u16;
-        self.seen = (self.seen + 1).min(126);
-    }
-}
-
-/// The frequencies of a symbol's bits, for each place in the frame, as a binary tree.
-struct Frequencies {
-    tree: Vec<Frequency>,
-    alphabet: Alphabet,
-    bits: u32,
-}
-
-impl Frequencies {
-    fn new(alphabet: Alphabet) -> Self {
-        let bits = bits_of(alphabet.values);
-        Self { tree: vec![Frequency::NEW; alphabet.symbols << bits], alphabet, bits }
-    }
-
-    /// Codes the symbol at `index` of the file: `decide` is given a probability and answers with the bit.
-    fn symbol(&mut self, index: usize, mut decide: impl FnMut(u32, u16) -> bool) -> u16 {
-        let root = (index % self.alphabet.symbols) << self.bits;
-        let mut node = 1usize;
-        for place in (0..self.bits).rev() {
-            let frequency = &mut self.tree[root + node];
-            let bit = decide(place, frequency.probability);
-            frequency.learn(bit);
-            node = 2 * node + usize::from(bit);
-        }
-        (node - (1 << self.bits)) as u16
-    }
-}
-
-fn encode_symbols(symbols: &[u16], alphabet: Alphabet) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut encoder = RangeEncoder::new(&mut out);
-    let mut frequencies = Frequencies::new(alphabet);
-    for (index, &symbol) in symbols.iter().enumerate() {
-        frequencies.symbol(index, |place, probability| {
-            let bit = symbol >> place & 1 == 1;
-            encoder.bit(bit, probability);
-            bit
-        });
-    }
-    encoder.finish();
-    out
-}
-
-fn decode_symbols(bytes: &[u8], count: usize, alphabet: Alphabet) -> Result<Vec<u16>> {
-    let mut decoder = RangeDecoder::new(bytes)?;
-    let mut frequencies = Frequencies::new(alphabet);
-    let mut symbols = Vec::with_capacity(count);
-    for index in 0..count {
-        symbols.push(frequencies.symbol(index, |_, probability| decoder.bit(probability)));
-        ensure!(!decoder.is_exhausted(), "the symbols end too early");
-    }
-    decoder.finish()?;
-    Ok(symbols)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn symbols(count: usize, values: usize) -> Vec<u16> {
-        (0..count as u64).map(|i| ((i * i * 2_654_435_761) >> 7) as usize % values).map(|s| s as u16).collect()
-    }
-
-    #[test]
-    fn symbols_come_back_from_both_ways_to_store_them() {
-        for values in [2, 3, 5, 16, 255, 1000, 16_384] {
-            for count in [3, 300, 3000] {
-                let alphabet = Alphabet { symbols: 3, values };
-                let symbols = symbols(count, values);
-                let packed = pack(&symbols, values);
-                assert_eq!(packed.len(), packed_size(count, values));
-                assert_eq!(unpack(&packed, count, values).unwrap(), symbols);
-                let coded = encode_symbols(&symbols, alphabet);
-                assert_eq!(decode_symbols(&coded, count, alphabet).unwrap(), symbols);
-            }
-        }
-    }
-
-    #[test]
-    fn packed_symbols_take_little_more_than_their_logarithm() {
-        for values in [2usize, 3, 5, 7, 255, 1000] {
-            let bits = 8.0 * packed_size(10_000, values) as f64 / 10_000.0;
-            assert!(bits >= (values as f64).log2() - 1e-9 && bits < 1.03 * (values as f64).log2(), "{values}: {bits}");
-        }
-    }
-
-    #[test]
-    fn the_range_coder_finds_the_frequencies() {
-        // One symbol in eight is 1, the others 0, in one place; the other place is constant.
-        let symbols: Vec<u16> =
-            (0..20_000u64).flat_map(|i| [u16::from(i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 == 0), 2]).collect();
-        let bits = 8.0 * encode_symbols(&symbols, Alphabet { symbols: 2, values: 4 }).len() as f64 / 20_000.0;
-        let entropy = 0.125 * 8f64.log2() + 0.875 * (8.0f64 / 7.0).log2();
-        assert!(bits > entropy * 0.98 && bits < entropy * 1.06 + 0.01, "{bits} bits for {entropy}");
     }
 }
