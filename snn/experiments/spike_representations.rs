@@ -14,7 +14,7 @@
 
 use anyhow::Result;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::engine::signal::SmoothNoise;
@@ -25,9 +25,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "local plasticity makes a network represent its input with few irregular spikes, excitation and inhibition balanced",
     paper: "Bourdoukan, Barrett, Machens & Denève, Learning optimal spike-based representations, NIPS 2012; Brendel et al., \
             PLOS Computational Biology 2020",
-    parameters: &[],
+    parameters: &[STEPS, EVALUATION],
     run,
 };
+
+// With 250,000 steps the weights of one network in six were not near enough yet to the theory's.
+const STEPS: Parameter = Parameter::count("steps", "steps of learning, 1 ms each", 4_000_000, 600_000);
+const EVALUATION: Parameter = Parameter::count("evaluation", "steps that figures are the mean over", 30_000, 10_000);
 
 const NEURONS: usize = 20;
 const INPUTS: usize = 2;
@@ -201,7 +205,7 @@ struct Evaluation {
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let (steps, evaluation) = if settings.quick { (250_000, 10_000) } else { (4_000_000, 30_000) };
+    let (steps, evaluation) = (settings.count(&STEPS), settings.count(&EVALUATION));
     let checkpoints: &[usize] = if settings.quick { &[] } else { &[1_000, 4_000, 16_000, 64_000, 250_000, 1_000_000] };
     let mut model = Model::new(settings.seed);
     let mut signal = SmoothNoise::new(INPUTS, INPUT_WIDTH, INPUT_AMPLITUDE, Random::new(settings.seed, 1));
@@ -209,7 +213,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let distance_before = model.distance();
     let mut course = Vec::new();
     let mut done = 0;
-    for &target in checkpoints {
+    for &target in checkpoints.iter().filter(|&&target| target < steps) {
         model.learn(target - done, &mut signal);
         done = target;
         let now = model.evaluate(evaluation, settings.seed);
@@ -258,7 +262,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         size: (SIZE.0, SIZE.1 / 2),
     };
     let charts = vec![progress, raster("Spikes before", &before.record), raster("Spikes after", &after.record)];
-    Ok(Outcome::new(measurements, charts).with([("steps", steps as f64)]))
+    Ok(Outcome::new(measurements, charts))
 }
 
 #[cfg(test)]

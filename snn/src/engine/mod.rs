@@ -6,6 +6,7 @@
 //! - [`plasticity`]: the interface of local learning rules, and pair-based spike-timing-dependent plasticity.
 //! - [`random_backpropagation`]: spiking neurons that learn online from error neurons, in fixed-point arithmetic.
 //! - [`degree_of_belonging`]: a spiking classifier for small tables.
+//! - [`gated_network`]: recurrent networks of gated synapses, with exact gradients.
 //! - [`reduced_neuron`]: neurons of few compartments with dendritic spikes.
 //! - [`recording`]: spikes and their statistics.
 //! - [`signal`]: smooth random input signals.
@@ -15,6 +16,7 @@
 
 pub mod coding_network;
 pub mod degree_of_belonging;
+pub mod gated_network;
 pub mod lbfgs;
 pub mod matrix;
 pub mod plasticity;
