@@ -24,8 +24,11 @@ pub(super) enum Architecture {
     Transformer(usize),
 }
 
-/// Channels of the convolutions, and of a token.
+/// Channels of the convolutions, width of the fields that they see, and distance from one field to the next.
 const CHANNELS: [usize; 2] = [32, 64];
+const FIELDS: [usize; 2] = [5, 3];
+const STRIDES: [usize; 2] = [2, 1];
+/// Channels of a token.
 const TOKEN: usize = 48;
 
 /// A network with gates that open by context, or without.
@@ -62,16 +65,10 @@ impl Network {
             }
             Architecture::Convolutional(units) => {
                 let [first, second] = CHANNELS;
-                matrix("hidden", second * convolved(side).pow(2), units, open, random)?;
+                matrix("first", FIELDS[0].pow(2), first, 1.0, random)?;
+                matrix("second", first * FIELDS[1].pow(2), second, open, random)?;
+                matrix("hidden", second * convolved(convolved(side, 0), 1).pow(2), units, open, random)?;
                 matrix("output", units, CLASSES, open, random)?;
-                for (name, inputs, outputs, size, open) in
-                    [("first", 1, first, 5, 1.0), ("second", first, second, 3, open)]
-                {
-                    let deviation = (2.0 / ((inputs * size * size) as f64 * open)).sqrt();
-                    variables.add_normal(name, &[outputs, inputs, size, size], deviation, random)?;
-                    let bias = Tensor::zeros((1, outputs, 1, 1), DType::F32, &Device::Cpu)?;
-                    variables.add(&format!("{name} bias"), &bias)?;
-                }
                 vec![first, second, units]
             }
             Architecture::Transformer(units) => {
@@ -116,15 +113,15 @@ impl Network {
                 self.gated(self.affine(&first, "second")?, 1, context)?.relu()?
             }
             Architecture::Convolutional(_) => {
-                let mut maps = x.reshape((batch, 1, side, side))?;
-                for (layer, (name, stride)) in [("first", 2), ("second", 1)].into_iter().enumerate() {
-                    let bias = self.variables.get(&format!("{name} bias"))?;
-                    maps = maps.conv2d(self.variables.get(name)?, 0, stride, 1, 1)?.broadcast_add(bias)?;
-                    let channels = maps.dim(1)?;
-                    if let Some(gates) = self.gates.get(layer) {
-                        maps = maps.broadcast_mul(&gates.open(context)?.reshape((1, channels, 1, 1))?)?;
-                    }
-                    maps = maps.relu()?;
+                // (batch, places, channels)
+                let (mut maps, mut width) = (x.unsqueeze(2)?, side);
+                for (layer, name) in ["first", "second"].into_iter().enumerate() {
+                    let (fields, size, channels) = (fields(width, layer), FIELDS[layer].pow(2), maps.dim(2)?);
+                    let places = fields.len() / size;
+                    let seen = maps.index_select(&Tensor::new(fields, &Device::Cpu)?, 1)?;
+                    let seen = seen.reshape((batch, places, size * channels))?;
+                    maps = self.gated(self.affine(&seen, name)?, layer, context)?.relu()?;
+                    width = convolved(width, layer);
                 }
                 self.gated(self.affine(&maps.flatten_from(1)?, "hidden")?, 2, context)?.relu()?
             }
@@ -146,9 +143,19 @@ impl Network {
     }
 }
 
-/// Width of the maps after both convolutions.
-fn convolved(side: usize) -> usize {
-    (side - 5) / 2 + 1 - 2
+/// Width of the maps after a convolution of maps of this width.
+fn convolved(width: usize, layer: usize) -> usize {
+    (width - FIELDS[layer]) / STRIDES[layer] + 1
+}
+
+/// Places of a map that a convolution sees, field after field: with these, it is an affine map like any other.
+fn fields(width: usize, layer: usize) -> Vec<u32> {
+    let (size, stride, places) = (FIELDS[layer], STRIDES[layer], convolved(width, layer));
+    let square = |side: usize| (0..side).flat_map(move |y| (0..side).map(move |x| (y, x)));
+    let field = |(top, left): (usize, usize)| {
+        square(size).map(move |(y, x)| ((stride * top + y) * width + stride * left + x) as u32)
+    };
+    square(places).flat_map(field).collect()
 }
 
 #[cfg(test)]
@@ -169,6 +176,23 @@ mod tests {
             for (name, variable) in network.variables.iter() {
                 assert!(gradients.get(variable).is_some(), "{architecture:?}: {name}");
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn affine_maps_of_fields_are_candles_convolutions() -> Result<()> {
+        for (layer, width) in [(0, 9), (1, 5)] {
+            let (size, channels) = (FIELDS[layer], 2);
+            let maps = Tensor::rand(0f32, 1.0, (1, channels, width, width), &Device::Cpu)?;
+            let kernel = Tensor::rand(0f32, 1.0, (3, channels, size, size), &Device::Cpu)?;
+            let expected = maps.conv2d(&kernel, 0, STRIDES[layer], 1, 1)?.flatten_from(2)?.squeeze(0)?;
+            let places = maps.flatten_from(2)?.squeeze(0)?.t()?.contiguous()?;
+            let seen = places.index_select(&Tensor::new(fields(width, layer), &Device::Cpu)?, 0)?;
+            let seen = seen.reshape((convolved(width, layer).pow(2), size * size * channels))?;
+            let weight = kernel.permute((2, 3, 1, 0))?.reshape((size * size * channels, 3))?;
+            let difference = (seen.matmul(&weight)?.t()? - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(difference < 1e-5, "{difference}");
         }
         Ok(())
     }
