@@ -39,7 +39,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 const HIDDEN: Parameter = Parameter::count("hidden", "units of either hidden layer of the dense network", 340, 40);
 const CHANNELS: Parameter = Parameter::count("channels", "channels of the first convolution", 8, 3);
 const IMAGES: Parameter =
-    Parameter::count("convolutional.images", "images that the convolutional network learns from", 10_000, 400);
+    Parameter::count("convolutional.images", "images that the convolutional network learns from", 20_000, 400);
 const EPOCHS: Parameter = Parameter::count("epochs", "passes over the images to learn from", 2, 6);
 const BATCH: Parameter = Parameter::count("batch", "images in a step of learning", 50, 20);
 const RATE: Parameter = Parameter::quantity("rate", "learning rate at first", 2e-3, 1e-2);

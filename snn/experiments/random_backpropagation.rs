@@ -22,7 +22,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             and two comparisons a synaptic event, with 8-bit weights and 16-bit states all along",
     paper: "Neftci, Augustine, Paul & Detorakis, Event-driven random back-propagation: enabling neuromorphic deep learning \
             machines, Frontiers in Neuroscience 2017",
-    parameters: &[IMAGES, TEST, HIDDEN, ACTIVITY, STEPS],
+    parameters: &[IMAGES, TEST, HIDDEN, ACTIVITY, RATE_SHIFT, STEPS],
     run,
 };
 
@@ -31,6 +31,12 @@ const TEST: Parameter = Parameter::count("test_images", "images to test on", 200
 const HIDDEN: Parameter = Parameter::count("hidden", "hidden neurons", 200, 60);
 const ACTIVITY: Parameter =
     Parameter::quantity("activity", "probability of a spike of a pixel of full ink in a step", 0.1, 0.2);
+const RATE_SHIFT: Parameter = Parameter::count(
+    "rate_shift",
+    "n of the first learning rate of output neurons, 2⁻ⁿ; hidden ones have half of it",
+    11,
+    11,
+);
 const STEPS: Parameter = Parameter::count("steps", "milliseconds that an image is shown for", 100, 100);
 
 /// How a network learns.
@@ -115,8 +121,9 @@ impl Task<'_> {
         let mut course = vec![(0.0, self.right(&mut network, 500))];
         let mut operations = SynapticOperations::default();
         for index in 0..train.len() {
-            // The rate is halved after a half and after three quarters.
-            let halvings = u32::from(2 * index >= train.len()) + u32::from(4 * index >= 3 * train.len());
+            // The rate is halved after a half, after three quarters, and after seven eighths.
+            let after = |share: f64| u32::from(index as f64 >= share * train.len() as f64);
+            let halvings = after(0.5) + after(0.75) + after(0.875);
             network.set_rate_shift(self.constants.rate_shift + halvings);
             let before = network.operations();
             network.present(&self.spikes(train, index, &mut random), Some(train.label(index)));
@@ -180,7 +187,9 @@ fn run(settings: &Settings) -> Result<Outcome> {
     };
     let hidden = settings.count(&HIDDEN);
     let (rate, steps) = (settings.quantity(&ACTIVITY), settings.count(&STEPS));
-    let task = Task { split: &split, hidden, rate, steps, constants: Constants::default(), seed };
+    let mut constants = Constants::default();
+    constants.rate_shift = settings.count(&RATE_SHIFT) as u32;
+    let task = Task { split: &split, hidden, rate, steps, constants, seed };
     let mut learned: Vec<_> = FORMS.par_iter().map(|form| task.learn(*form)).collect();
     let rate_network = task.rate_network()?;
 

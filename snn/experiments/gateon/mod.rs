@@ -24,7 +24,27 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "networks with gates by context and availability by relevance learn one task after the other without forgetting, \
             and infer which task it is",
     paper: PAPER,
-    parameters: &[],
+    parameters: &[
+        TASKS,
+        UNITS,
+        OPEN,
+        STEPS,
+        BATCH,
+        RATE,
+        CONVOLUTIONAL_UNITS,
+        CONVOLUTIONAL_OPEN,
+        CONVOLUTIONAL_STEPS,
+        TRANSFORMER_CHANNELS,
+        TRANSFORMER_UNITS,
+        TRANSFORMER_OPEN,
+        TRANSFORMER_STEPS,
+        TRANSFORMER_RATE,
+        TRANSFORMER_AGEING,
+        SMALL_TASKS,
+        SMALL_UNITS,
+        SMALL_STEPS,
+        SMALL_BATCH,
+    ],
     run,
 };
 
@@ -44,8 +64,23 @@ const BATCH: Parameter = Parameter::count("batch", "images in a step", 256, 50);
 const RATE: Parameter = Parameter::quantity("rate", "learning rate", 5e-3, 1e-2);
 const CONVOLUTIONAL_UNITS: Parameter =
     Parameter::count("convolutional.units", "units after the convolutions, in the full form only", 256, 256);
+const CONVOLUTIONAL_OPEN: Parameter =
+    Parameter::quantity("convolutional.open", "share of the gates that a context opens", 0.2, 0.2);
+const CONVOLUTIONAL_STEPS: Parameter = Parameter::count("convolutional.steps", "steps of learning a task", 150, 150);
+const TRANSFORMER_CHANNELS: Parameter =
+    Parameter::count("transformer.channels", "channels of a token, in the full form only", 64, 64);
 const TRANSFORMER_UNITS: Parameter =
     Parameter::count("transformer.units", "units behind attention, in the full form only", 256, 256);
+const TRANSFORMER_OPEN: Parameter =
+    Parameter::quantity("transformer.open", "share of the gates that a context opens", 0.4, 0.4);
+const TRANSFORMER_STEPS: Parameter = Parameter::count("transformer.steps", "steps of learning a task", 150, 150);
+const TRANSFORMER_RATE: Parameter = Parameter::quantity("transformer.rate", "learning rate", 5e-3, 5e-3);
+const TRANSFORMER_AGEING: Parameter = Parameter::quantity(
+    "transformer.ageing",
+    "share by which a weight of mean relevance becomes less available in a step",
+    0.033,
+    0.033,
+);
 const SMALL_TASKS: Parameter = Parameter::count("reactivation.tasks", "tasks for a network that is too small", 20, 8);
 const SMALL_UNITS: Parameter = Parameter::count("reactivation.units", "units of either of its hidden layers", 64, 24);
 const SMALL_STEPS: Parameter = Parameter::count("reactivation.steps", "steps of learning a task", 100, 60);
@@ -57,6 +92,9 @@ const MANY_OPEN: Parameter = Parameter::quantity("open", "share of the gates tha
 const MANY_STEPS: Parameter = Parameter::count("steps", "steps of learning a task", 50, 40);
 const MANY_BATCH: Parameter = Parameter::count("batch", "images in a step", 128, 50);
 const MANY_RATE: Parameter = Parameter::quantity("rate", "learning rate", 5e-3, 2e-2);
+
+/// By how much a weight of mean relevance becomes less available in a step, as in the authors' code.
+const AGEING: f64 = 0.01;
 
 /// MNIST, of which `test` images are tested on in each task, or drawn digits.
 fn data(settings: &Settings, test: usize) -> Result<Split> {
@@ -82,6 +120,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         steps: settings.count(&STEPS),
         batch: settings.count(&BATCH),
         rate: settings.quantity(&RATE),
+        ageing: AGEING,
         reactivation: 0.0,
         seed,
     };
@@ -139,30 +178,34 @@ fn run(settings: &Settings) -> Result<Outcome> {
     if !quick {
         // A quarter of the pixels.
         let split = Split { train: split.train.clone().halved(), test: split.test.clone().halved() };
-        for (part, title, architecture, least) in [
-            (
-                "convolutional network",
-                "Convolutional network, images in eight orientations",
-                Architecture::Convolutional(settings.count(&CONVOLUTIONAL_UNITS)),
-                85.0,
-            ),
-            (
-                "transformer",
-                "Transformer, images in eight orientations",
-                Architecture::Transformer(settings.count(&TRANSFORMER_UNITS)),
-                80.0,
-            ),
+        let tasks = orientations(split.train.side);
+        let convolutional = Curriculum {
+            split: &split,
+            tasks: tasks.clone(),
+            again: Vec::new(),
+            architecture: Architecture::Convolutional(settings.count(&CONVOLUTIONAL_UNITS)),
+            share: settings.quantity(&CONVOLUTIONAL_OPEN),
+            steps: settings.count(&CONVOLUTIONAL_STEPS),
+            batch: 128,
+            ..curriculum
+        };
+        let transformer = Curriculum {
+            tasks,
+            again: Vec::new(),
+            architecture: Architecture::Transformer {
+                channels: settings.count(&TRANSFORMER_CHANNELS),
+                units: settings.count(&TRANSFORMER_UNITS),
+            },
+            share: settings.quantity(&TRANSFORMER_OPEN),
+            steps: settings.count(&TRANSFORMER_STEPS),
+            rate: settings.quantity(&TRANSFORMER_RATE),
+            ageing: settings.quantity(&TRANSFORMER_AGEING),
+            ..convolutional
+        };
+        for (part, title, curriculum, least) in [
+            ("convolutional network", "Convolutional network, images in eight orientations", &convolutional, 85.0),
+            ("transformer", "Transformer, images in eight orientations", &transformer, 80.0),
         ] {
-            let tasks = orientations(split.train.side);
-            let curriculum = Curriculum {
-                split: &split,
-                tasks,
-                again: Vec::new(),
-                architecture,
-                share: 0.2,
-                batch: 128,
-                ..curriculum
-            };
             let courses = curriculum.compare([PLAIN, BOTH])?;
             let [plain, ours] = &courses[..] else { anyhow::bail!("two networks learn") };
             measurements.extend([
@@ -206,6 +249,7 @@ fn reactivation(
             steps: settings.count(&SMALL_STEPS),
             batch: settings.count(&SMALL_BATCH),
             rate: 1e-2,
+            ageing: AGEING,
             reactivation,
             seed: settings.seed,
         };
@@ -260,6 +304,7 @@ fn run_hundred(settings: &Settings) -> Result<Outcome> {
         steps: settings.count(&MANY_STEPS),
         batch: settings.count(&MANY_BATCH),
         rate: settings.quantity(&MANY_RATE),
+        ageing: AGEING,
         reactivation: 0.0,
         seed: settings.seed,
     };

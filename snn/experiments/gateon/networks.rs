@@ -20,16 +20,19 @@ pub(super) enum Architecture {
     Perceptron(usize),
     /// Two convolutions and a layer of so many rectified units.
     Convolutional(usize),
-    /// Rows of the image as tokens; attention, then a layer of so many rectified units for each token.
-    Transformer(usize),
+    /// Rows of the image as tokens; attention, then a layer of rectified units for each token.
+    Transformer {
+        /// Of a token.
+        channels: usize,
+        /// Of the layer.
+        units: usize,
+    },
 }
 
 /// Channels of the convolutions, width of the fields that they see, and distance from one field to the next.
 const CHANNELS: [usize; 2] = [32, 64];
 const FIELDS: [usize; 2] = [5, 3];
 const STRIDES: [usize; 2] = [2, 1];
-/// Channels of a token.
-const TOKEN: usize = 48;
 
 /// A network with gates that open by context, or without.
 pub(super) struct Network {
@@ -71,15 +74,15 @@ impl Network {
                 matrix("output", units, CLASSES, open, random)?;
                 vec![first, second, units]
             }
-            Architecture::Transformer(units) => {
-                matrix("token", side, TOKEN, 1.0, random)?;
-                matrix("attention", TOKEN, 3 * TOKEN, 1.0, random)?;
-                matrix("mixed", TOKEN, TOKEN, open, random)?;
-                matrix("hidden", TOKEN, units, 1.0, random)?;
-                matrix("back", units, TOKEN, open, random)?;
-                matrix("output", side * TOKEN, CLASSES, open, random)?;
-                variables.add_normal("position", &[1, side, TOKEN], 0.3, random)?;
-                vec![TOKEN, units, side * TOKEN]
+            Architecture::Transformer { channels, units } => {
+                matrix("token", side, channels, 1.0, random)?;
+                matrix("attention", channels, 3 * channels, open, random)?;
+                matrix("mixed", channels, channels, open, random)?;
+                matrix("hidden", channels, units, open, random)?;
+                matrix("back", units, channels, open, random)?;
+                matrix("output", side * channels, CLASSES, open, random)?;
+                variables.add_normal("position", &[1, side, channels], 0.3, random)?;
+                vec![channels, channels, units]
             }
         };
         let gates = match gates {
@@ -125,18 +128,21 @@ impl Network {
                 }
                 self.gated(self.affine(&maps.flatten_from(1)?, "hidden")?, 2, context)?.relu()?
             }
-            Architecture::Transformer(_) => {
-                let one = Tensor::ones(TOKEN, DType::F32, &Device::Cpu)?;
+            Architecture::Transformer { channels, .. } => {
+                let one = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
+                // All that passes from layer to layer has the gates of the tokens.
+                let gated = |tokens: Tensor| self.gated(tokens, 0, context);
                 let tokens = self.affine(&x.reshape((batch, side, side))?, "token")?;
-                let tokens = tokens.broadcast_add(self.variables.get("position")?)?;
+                let tokens = gated(tokens.broadcast_add(self.variables.get("position")?)?)?;
                 let all = self.affine(&rms_norm(&tokens, &one)?, "attention")?;
-                let part = |which: usize| all.narrow(D::Minus1, which * TOKEN, TOKEN)?.contiguous();
-                let scores = (part(0)?.matmul(&part(1)?.t()?.contiguous()?)? / (TOKEN as f64).sqrt())?;
+                let part = |which: usize| all.narrow(D::Minus1, which * channels, channels)?.contiguous();
+                let scores = (part(0)?.matmul(&part(1)?.t()?.contiguous()?)? / (channels as f64).sqrt())?;
                 let mixed = softmax(&scores, D::Minus1)?.matmul(&part(2)?)?;
-                let tokens = (tokens + self.affine(&self.gated(mixed, 0, context)?, "mixed")?)?;
-                let hidden = self.gated(self.affine(&rms_norm(&tokens, &one)?, "hidden")?, 1, context)?.relu()?;
-                let tokens = rms_norm(&(tokens + self.affine(&hidden, "back")?)?, &one)?;
-                self.gated(tokens.flatten_from(1)?, 2, context)?
+                let mixed = self.affine(&self.gated(mixed, 1, context)?, "mixed")?;
+                let tokens = (tokens + gated(mixed)?)?;
+                let hidden = self.gated(self.affine(&rms_norm(&tokens, &one)?, "hidden")?, 2, context)?.relu()?;
+                let tokens = (tokens + gated(self.affine(&hidden, "back")?)?)?;
+                rms_norm(&tokens, &one)?.flatten_from(1)?
             }
         };
         self.affine(&x, "output")
@@ -165,9 +171,11 @@ mod tests {
     #[test]
     fn contexts_see_different_networks_and_all_variables_learn() -> Result<()> {
         let x = Tensor::rand(0f32, 1.0, (3, 144), &Device::Cpu)?;
-        for architecture in
-            [Architecture::Perceptron(20), Architecture::Convolutional(20), Architecture::Transformer(20)]
-        {
+        for architecture in [
+            Architecture::Perceptron(20),
+            Architecture::Convolutional(20),
+            Architecture::Transformer { channels: 24, units: 20 },
+        ] {
             let network = Network::new(architecture, 12, Some((2, 0.5)), &mut Random::new(1, 0))?;
             let (a, b) = (network.scores(&x, 0)?, network.scores(&x, 1)?);
             assert_eq!(a.dims(), [3, CLASSES]);

@@ -57,6 +57,8 @@ pub(super) struct Curriculum<'a> {
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) rate: f64,
+    /// How fast relevant weights become less available.
+    pub(super) ageing: f64,
     pub(super) reactivation: f64,
     pub(super) seed: u64,
 }
@@ -118,7 +120,7 @@ impl Curriculum<'_> {
         let gates = parts.gates.then_some((contexts, self.share));
         let network = Network::new(self.architecture, train.side, gates, &mut Random::new(self.seed, 101))?;
         let mut random = Random::new(self.seed, 102);
-        let options = AvailabilityOptions { reactivation: self.reactivation, ..AvailabilityOptions::default() };
+        let options = AvailabilityOptions { rate: self.ageing, reactivation: self.reactivation };
         let mut optimizer = Availability::new(Optimizer::new(Method::Adam, self.rate), options, &[GATE]);
         let mut detector = ContextDetector::new(contexts);
         let mut context_of: Vec<usize> = Vec::new();
@@ -215,6 +217,7 @@ mod tests {
             steps: 60,
             batch: 20,
             rate: 1e-2,
+            ageing: 0.01,
             reactivation: 0.0,
             seed: 1,
         };
@@ -235,6 +238,6 @@ mod tests {
 
     #[test]
     fn a_transformer_forgets_less_with_gates_and_availability() -> Result<()> {
-        assert_less_forgotten(Architecture::Transformer(32))
+        assert_less_forgotten(Architecture::Transformer { channels: 48, units: 32 })
     }
 }
