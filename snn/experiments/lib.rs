@@ -31,6 +31,7 @@ mod neulvm;
 mod nir;
 mod predictive_coding;
 mod random_backpropagation;
+mod raster;
 mod sample_and_measure;
 mod settings;
 mod spike_representations;

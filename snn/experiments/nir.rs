@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::Random;
 use spiccato_neurons::dynamics::Reset;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::description::NetworkDescription;
 use spiccato_snn::layers::{LifOptions, Pooling};
@@ -24,9 +24,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             an error",
     paper: "Pedersen, Abreu, Jobst et al., Neuromorphic intermediate representation: A unified instruction set for \
             interoperable brain-inspired computing, Nature Communications 2024",
-    parameters: &[],
+    parameters: &[NEURONS, STEPS, ACTIVITY],
     run,
 };
+
+const NEURONS: Parameter = Parameter::count("neurons", "neurons of either layer", 400, 40);
+const STEPS: Parameter = Parameter::count("steps", "steps of a millisecond", 1000, 200);
+const ACTIVITY: Parameter = Parameter::quantity("activity", "probability of a spike of an input in a step", 0.2, 0.2);
 
 const STEP: f64 = 1e-3;
 
@@ -90,7 +94,8 @@ fn refusals(seed: u64) -> Result<(f64, f64)> {
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let (neurons, steps) = if settings.quick { (40, 200) } else { (400, 1000) };
+    let (neurons, steps) = (settings.count(&NEURONS), settings.count(&STEPS));
+    let activity = settings.quantity(&ACTIVITY);
     let mut recurrent = reset_to_zero(LifOptions::default());
     recurrent.recurrent = true;
     let description = NetworkDescription::new(&[20])
@@ -101,7 +106,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let network = Network::new(&description, settings.seed)?;
     let mut random = Random::new(settings.seed, 80);
     let spikes: Vec<Vec<f64>> =
-        (0..steps).map(|_| (0..20).map(|_| f64::from(u8::from(random.chance(0.2)))).collect()).collect();
+        (0..steps).map(|_| (0..20).map(|_| f64::from(u8::from(random.chance(activity)))).collect()).collect();
     let flat: Vec<f32> = spikes.iter().flatten().map(|spike| *spike as f32).collect();
     let own = values(&network.respond(&Tensor::from_vec(flat, (1, steps, 20), &Device::Cpu)?)?)?;
     let own: Vec<Vec<f64>> = own.chunks_exact(neurons).map(<[f64]>::to_vec).collect();
@@ -148,9 +153,5 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     }];
-    Ok(Outcome::new(measurements, charts).with([
-        ("neurons a layer", neurons as f64),
-        ("steps", steps as f64),
-        ("bytes of the file", size as f64),
-    ]))
+    Ok(Outcome::new(measurements, charts).with([("bytes of the file", size as f64)]))
 }

@@ -2,10 +2,10 @@
 //! of their weights. From the activity of the uppermost area alone the image can be rebuilt; neurons of higher areas are more
 //! selective for classes, which nobody told them; and the price of activity makes them sparse.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::Tensor;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::images::{CLASSES, Images, Split};
@@ -17,11 +17,20 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             selective for classes from area to area without labels",
     paper: "Dora, Bohte & Pennartz, Deep gated Hebbian predictive coding accounts for emergence of complex neural response \
             properties along the visual cortical hierarchy, Frontiers in Computational Neuroscience 2021",
-    parameters: &[],
+    parameters: &[FIRST, SECOND, THIRD, IMAGES, TEST, EPOCHS, BATCH, RATE, STEPS],
     run,
 };
 
-const BATCH: usize = 25;
+const FIRST: Parameter = Parameter::count("first", "neurons of the first area", 256, 64);
+const SECOND: Parameter = Parameter::count("second", "neurons of the second area", 128, 48);
+const THIRD: Parameter = Parameter::count("third", "neurons of the uppermost area", 64, 32);
+const IMAGES: Parameter = Parameter::count("images", "images to learn from", 5_000, 500);
+const TEST: Parameter = Parameter::count("test_images", "images that figures are measured on", 1_000, 300);
+const EPOCHS: Parameter = Parameter::count("epochs", "passes over the images to learn from", 1, 2);
+const BATCH: Parameter = Parameter::count("batch", "images in a step of learning", 25, 25);
+const RATE: Parameter = Parameter::quantity("rate", "learning rate", 0.05, 0.5);
+const STEPS: Parameter = Parameter::count("steps", "steps in which activities settle", 30, 30);
+
 /// Prices of activity that are compared; figures are those of the first.
 const PENALTIES: [f64; 3] = [0.01, 0.05, 0.1];
 
@@ -35,11 +44,17 @@ struct Figures {
     sparseness: f64,
 }
 
-fn train(images: &Images, sizes: &[usize], constants: Constants, epochs: usize, seed: u64) -> Result<PredictiveCoding> {
+fn train(
+    images: &Images,
+    sizes: &[usize],
+    constants: Constants,
+    (epochs, batch): (usize, usize),
+    seed: u64,
+) -> Result<PredictiveCoding> {
     let mut network = PredictiveCoding::new(sizes, constants, &mut Random::new(seed, 120))?;
     let mut random = Random::new(seed, 121);
     for _ in 0..epochs {
-        for indices in images.shuffled(&mut random).chunks(BATCH) {
+        for indices in images.shuffled(&mut random).chunks(batch) {
             network.learn(&images.batch(indices)?.0)?;
         }
     }
@@ -109,31 +124,32 @@ fn smallest_rise(course: &[f64]) -> f64 {
 fn run(settings: &Settings) -> Result<Outcome> {
     let (quick, seed) = (settings.quick, settings.seed);
     let split = if quick {
-        Split::drawn(500, 300, 12, seed)
+        Split::drawn(settings.count(&IMAGES), settings.count(&TEST), 12, seed)
     } else {
-        let folder = settings.data.as_deref().context("this experiment needs Fashion-MNIST: add `--data DIR`")?;
-        let Split { train, test } = Split::mnist(&folder.join("fashion-mnist"))?;
-        Split { train: train.truncated(5_000), test: test.truncated(1_000) }
+        let Split { train, test } = settings.fashion_mnist()?;
+        Split { train: train.truncated(settings.count(&IMAGES)), test: test.truncated(settings.count(&TEST)) }
     };
     let Split { train: learned, test } = &split;
     let pixels = learned.side * learned.side;
-    let (sizes, epochs, rate) = if quick { ([pixels, 64, 48, 32], 2, 0.5) } else { ([pixels, 256, 128, 64], 1, 0.1) };
+    let sizes = [pixels, settings.count(&FIRST), settings.count(&SECOND), settings.count(&THIRD)];
+    let course = (settings.count(&EPOCHS), settings.count(&BATCH));
     let mut constants = Constants::default();
-    (constants.penalty, constants.rate) = (PENALTIES[0], rate);
+    (constants.penalty, constants.rate) = (PENALTIES[0], settings.quantity(&RATE));
+    constants.steps = settings.count(&STEPS);
     let all: Vec<usize> = (0..learned.len()).collect();
     let average = learned.batch(&all)?.0.mean_keepdim(0)?;
     let mut classes: Vec<usize> = (0..test.len()).map(|image| test.label(image)).collect();
 
-    let network = train(learned, &sizes, constants, epochs, seed)?;
+    let network = train(learned, &sizes, constants, course, seed)?;
     let ours = figures(&network, &average, test, &classes)?;
-    let untrained = figures(&train(learned, &sizes, constants, 0, seed)?, &average, test, &classes)?;
+    let untrained = figures(&train(learned, &sizes, constants, (0, 1), seed)?, &average, test, &classes)?;
     let mut ungated = constants;
     ungated.gated = false;
-    let ungated = figures(&train(learned, &sizes, ungated, epochs, seed)?, &average, test, &classes)?;
+    let ungated = figures(&train(learned, &sizes, ungated, course, seed)?, &average, test, &classes)?;
     let mut sparse = vec![(PENALTIES[0], ours.sparseness)];
     for penalty in &PENALTIES[1..if quick { 2 } else { PENALTIES.len() }] {
         constants.penalty = *penalty;
-        let network = train(learned, &sizes, constants, epochs, seed)?;
+        let network = train(learned, &sizes, constants, course, seed)?;
         sparse.push((*penalty, figures(&network, &average, test, &classes)?.sparseness));
     }
     // Classes dealt out to the images at random: what selectivity is by chance.
@@ -142,7 +158,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
     let rises: Vec<f64> = sparse.iter().map(|(_, sparseness)| *sparseness).collect();
     let (part, top) = ("three areas", sizes.len() - 2);
-    let (error, rise, selective) = if quick { (0.65, 0.015, 0.3) } else { (0.5, 0.0, 0.4) };
+    let (error, rise) = if quick { (0.65, 0.015) } else { (0.5, 0.02) };
     let measurements = vec![
         Measurement::at_most(
             part,
@@ -154,20 +170,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
         .ablated(untrained.errors[top]),
         Measurement::at_least(
             part,
-            "selectivity for classes, smallest rise from area to area; before learning as baseline",
+            "selectivity for classes, smallest rise from area to area; without the gate as baseline",
             smallest_rise(&ours.selectivity),
             rise,
         )
-        .against(smallest_rise(&untrained.selectivity))
-        .ablated(smallest_rise(&ungated.selectivity)),
-        Measurement::at_least(
-            part,
-            "selectivity for classes, uppermost area; before learning as baseline",
-            ours.selectivity[top],
-            selective,
-        )
-        .against(untrained.selectivity[top])
-        .ablated(shuffled.selectivity[top]),
+        .against(smallest_rise(&ungated.selectivity))
+        .ablated(smallest_rise(&untrained.selectivity)),
         Measurement::at_least(
             part,
             "sparseness, smallest rise with the price of activity",
@@ -203,17 +211,13 @@ fn run(settings: &Settings) -> Result<Outcome> {
             vec![
                 Series::new("gated", by_area(&ours.selectivity)),
                 Series::new("not gated", by_area(&ungated.selectivity)),
+                Series::new("before learning", by_area(&untrained.selectivity)),
                 Series::new("classes dealt out at random", by_area(&shuffled.selectivity)),
             ],
         ),
         chart("Sparseness", "price of activity λ", "sparseness", vec![Series::new("", sparse)]),
     ];
-    Ok(Outcome::new(measurements, charts).with([
-        ("images", learned.len() as f64),
-        ("epochs", epochs as f64),
-        ("steps of inference", constants.steps as f64),
-        ("learning rate", rate),
-    ]))
+    Ok(Outcome::new(measurements, charts))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use spiccato_neurons::ops::linear;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::raster::{Population, raster};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
@@ -21,12 +22,22 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             and two comparisons a synaptic event, with 8-bit weights and 16-bit states all along",
     paper: "Neftci, Augustine, Paul & Detorakis, Event-driven random back-propagation: enabling neuromorphic deep learning \
             machines, Frontiers in Neuroscience 2017",
-    parameters: &[],
+    parameters: &[IMAGES, TEST, HIDDEN, ACTIVITY, RATE_SHIFT, STEPS],
     run,
 };
 
-/// Milliseconds that an image is shown for.
-const STEPS: usize = 100;
+const IMAGES: Parameter = Parameter::count("images", "images to learn from, each once", 60_000, 1500);
+const TEST: Parameter = Parameter::count("test_images", "images to test on", 2000, 300);
+const HIDDEN: Parameter = Parameter::count("hidden", "hidden neurons", 200, 60);
+const ACTIVITY: Parameter =
+    Parameter::quantity("activity", "probability of a spike of a pixel of full ink in a step", 0.1, 0.2);
+const RATE_SHIFT: Parameter = Parameter::count(
+    "rate_shift",
+    "n of the first learning rate of output neurons, 2⁻ⁿ; hidden ones have half of it",
+    11,
+    11,
+);
+const STEPS: Parameter = Parameter::count("steps", "milliseconds that an image is shown for", 100, 100);
 
 /// How a network learns.
 #[derive(Debug, Clone, Copy)]
@@ -54,20 +65,31 @@ struct Task<'a> {
     hidden: usize,
     /// Probability of a spike of a pixel of full ink in a step.
     rate: f64,
+    /// Milliseconds that an image is shown for.
+    steps: usize,
     constants: Constants,
     seed: u64,
+}
+
+/// What came of a training.
+struct Learned {
+    /// Accuracy by the number of images seen, up to all.
+    course: Vec<(f64, f64)>,
+    /// Of learning.
+    operations: SynapticOperations,
+    network: RandomBackpropagation,
 }
 
 impl Task<'_> {
     /// Poisson spikes of an image: for each step the pixels that fire.
     fn spikes(&self, images: &Images, index: usize, random: &mut Random) -> Vec<Vec<usize>> {
-        let mut steps = vec![Vec::new(); STEPS];
+        let mut steps = vec![Vec::new(); self.steps];
         for (pixel, &ink) in images.pixels(index).iter().enumerate().filter(|(_, ink)| **ink > 0) {
             // From one spike to the next: the number of steps between is geometric.
             let scale = 1.0 / (1.0 - self.rate * f64::from(ink) / 255.0).ln();
             let mut gap = || ((1.0 - random.uniform()).ln() * scale) as usize;
             let mut step = gap();
-            while step < STEPS {
+            while step < self.steps {
                 steps[step].push(pixel);
                 step += 1 + gap();
             }
@@ -88,8 +110,8 @@ impl Task<'_> {
         100.0 * right.count() as f64 / count as f64
     }
 
-    /// Accuracy by the number of images seen, up to all, and operations of learning.
-    fn learn(&self, form: Form) -> (Vec<(f64, f64)>, SynapticOperations) {
+    /// Learns from all images, each once.
+    fn learn(&self, form: Form) -> Learned {
         let train = &self.split.train;
         let sizes = [train.side * train.side, self.hidden, CLASSES];
         let mut network =
@@ -99,8 +121,9 @@ impl Task<'_> {
         let mut course = vec![(0.0, self.right(&mut network, 500))];
         let mut operations = SynapticOperations::default();
         for index in 0..train.len() {
-            // The rate is halved after a half and after three quarters.
-            let halvings = u32::from(2 * index >= train.len()) + u32::from(4 * index >= 3 * train.len());
+            // The rate is halved after a half, after three quarters, and after seven eighths.
+            let after = |share: f64| u32::from(index as f64 >= share * train.len() as f64);
+            let halvings = after(0.5) + after(0.75) + after(0.875);
             network.set_rate_shift(self.constants.rate_shift + halvings);
             let before = network.operations();
             network.present(&self.spikes(train, index, &mut random), Some(train.label(index)));
@@ -110,7 +133,7 @@ impl Task<'_> {
                 course.push(((index + 1) as f64, self.right(&mut network, if last { usize::MAX } else { 500 })));
             }
         }
-        (course, operations)
+        Learned { course, operations, network }
     }
 
     /// Random backpropagation through rectified units of the same size, one image at a time.
@@ -157,19 +180,22 @@ impl Task<'_> {
 fn run(settings: &Settings) -> Result<Outcome> {
     let (quick, seed) = (settings.quick, settings.seed);
     let split = if quick {
-        Split::drawn(1500, 300, 12, seed)
+        Split::drawn(settings.count(&IMAGES), settings.count(&TEST), 12, seed)
     } else {
         let Split { train, test } = settings.mnist()?;
-        Split { train, test: test.truncated(2_000) }
+        Split { train: train.truncated(settings.count(&IMAGES)), test: test.truncated(settings.count(&TEST)) }
     };
-    let (hidden, rate) = if quick { (60, 0.2) } else { (200, 0.1) };
-    let task = Task { split: &split, hidden, rate, constants: Constants::default(), seed };
-    let learned: Vec<_> = FORMS.par_iter().map(|form| task.learn(*form)).collect();
+    let hidden = settings.count(&HIDDEN);
+    let (rate, steps) = (settings.quantity(&ACTIVITY), settings.count(&STEPS));
+    let mut constants = Constants::default();
+    constants.rate_shift = settings.count(&RATE_SHIFT) as u32;
+    let task = Task { split: &split, hidden, rate, steps, constants, seed };
+    let mut learned: Vec<_> = FORMS.par_iter().map(|form| task.learn(*form)).collect();
     let rate_network = task.rate_network()?;
 
-    let right: Vec<f64> = learned.iter().map(|(course, _)| course.last().map_or(f64::NAN, |point| point.1)).collect();
-    let before = learned[0].0[0].1;
-    let chip = learned[2].1;
+    let right: Vec<f64> = learned.iter().map(|l| l.course.last().map_or(f64::NAN, |point| point.1)).collect();
+    let before = learned[0].course[0].1;
+    let chip = learned[2].operations;
     let (least, margin) = if quick { (70.0, 10.0) } else { (90.0, 4.0) };
     let (part, drop) = ("online", "points of accuracy lost with 8-bit weights and 16-bit states");
     let per_event = |count: u64| count as f64 / chip.learning_events as f64;
@@ -198,16 +224,22 @@ fn run(settings: &Settings) -> Result<Outcome> {
         title: "Images learned online".to_owned(),
         x: Axis::linear("images seen"),
         y: Axis::linear("right, %"),
-        series: FORMS.iter().zip(&learned).map(|(form, (course, _))| Series::new(form.name, course.clone())).collect(),
+        series: FORMS.iter().zip(&learned).map(|(form, l)| Series::new(form.name, l.course.clone())).collect(),
         marks: Vec::new(),
         size: SIZE,
     };
     let images = split.train.len() as f64;
-    let (pixels, hidden) = ((split.train.side * split.train.side) as f64, hidden as f64);
-    Ok(Outcome::new(measurements, vec![chart]).with([
-        ("training images", images),
+    let pixels = (split.train.side * split.train.side) as f64;
+    let shown = task.spikes(&split.test, 0, &mut Random::new(seed, 134));
+    let fired = learned[0].network.record(&shown);
+    let mut populations = vec![Population::by_step("pixels", split.train.side.pow(2), &shown)];
+    for (name, neurons, spikes) in [("hidden neurons", hidden, &fired[0]), ("output", CLASSES, &fired[1])] {
+        populations.push(Population::by_step(name, neurons, spikes));
+    }
+    let spikes = raster("Spikes on one image, once learned", "time, ms", populations);
+    Ok(Outcome::new(measurements, vec![chart, spikes]).with([
         ("synaptic events an image", chip.events as f64 / images),
         ("synaptic events of learning an image", chip.learning_events as f64 / images),
-        ("products of dense backpropagation an image", 2.0 * hidden * pixels + 3.0 * hidden * CLASSES as f64),
+        ("products of dense backpropagation an image", hidden as f64 * (2.0 * pixels + 3.0 * CLASSES as f64)),
     ]))
 }

@@ -11,7 +11,8 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use spiccato_neurons::Random;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::exact_mapping::spike_chart;
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
 use spiccato_snn::images::{CLASSES, Images, Split};
@@ -29,9 +30,47 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             with less than 0.3 spikes per neuron, and adapts to noise, coarse times and weights, and little time",
     paper: "Stanojevic, Woźniak, Bellec, Cherubini, Pantazi & Gerstner, High-performance deep spiking neural networks \
             with 0.3 spikes per neuron, Nature Communications 2024",
-    parameters: &[],
+    parameters: &[
+        HIDDEN,
+        BATCH,
+        STEPS,
+        IMAGES,
+        EPOCHS,
+        RATE,
+        PRICE,
+        TEST,
+        WIDTH,
+        DEPTH_IMAGES,
+        NOISE,
+        TIME_BITS,
+        WEIGHT_BITS,
+        TIME,
+        MORE_IMAGES,
+        MORE_EPOCHS,
+        MORE_RATE,
+    ],
     run,
 };
+
+const HIDDEN: Parameter = Parameter::count("hidden", "neurons of either hidden layer", 340, 40);
+const BATCH: Parameter = Parameter::count("batch", "images in a step of learning", 50, 20);
+const STEPS: Parameter = Parameter::count("steps", "steps of the courses that are compared", 500, 50);
+const IMAGES: Parameter = Parameter::count("images", "images to learn from", 20_000, 600);
+const EPOCHS: Parameter = Parameter::count("epochs", "passes over them", 2, 15);
+const RATE: Parameter = Parameter::quantity("rate", "learning rate at first", 1e-3, 5e-3);
+const PRICE: Parameter = Parameter::quantity("price", "weight of the mean activity in the loss", 1.0, 2.0);
+const TEST: Parameter =
+    Parameter::count("learning_on.test_images", "images that worse neurons are tested on", 4000, 600);
+const WIDTH: Parameter = Parameter::count("depth.width", "neurons in each of eight layers", 100, 100);
+const DEPTH_IMAGES: Parameter = Parameter::count("depth.images", "images that gradients are averaged over", 100, 20);
+const NOISE: Parameter =
+    Parameter::quantity("noise", "standard deviation of spike times, in lengths of the input", 0.4, 0.6);
+const TIME_BITS: Parameter = Parameter::count("time_bits", "bits of the time of a spike in its window", 1, 1);
+const WEIGHT_BITS: Parameter = Parameter::count("weight_bits", "bits of the weights of a layer", 2, 2);
+const TIME: Parameter = Parameter::quantity("time", "share of the windows that is left", 0.01, 0.05);
+const MORE_IMAGES: Parameter = Parameter::count("learning_on.images", "images to learn on from", 20_000, 600);
+const MORE_EPOCHS: Parameter = Parameter::count("learning_on.epochs", "passes over them", 1, 8);
+const MORE_RATE: Parameter = Parameter::quantity("learning_on.rate", "learning rate at first", 2e-3, 1e-2);
 
 /// By how much windows are longer than the largest activity seen, after learning.
 const MARGIN: f64 = 0.5;
@@ -40,7 +79,7 @@ const WIDEN: f64 = 10.0;
 /// Layers of the deep network whose gradients are compared.
 const DEPTH: usize = 8;
 
-/// Sizes that the quick form makes smaller.
+/// Sizes, rates and durations.
 struct Sizes {
     hidden: usize,
     batch: usize,
@@ -288,39 +327,28 @@ fn recoveries(model: &SpikeTimePerceptron, split: &Split, sizes: &Sizes, seed: u
 fn run(settings: &Settings) -> Result<Outcome> {
     let (seed, quick) = (settings.seed, settings.quick);
     let split = if quick { Split::drawn(600, 600, 12, seed) } else { settings.mnist()? };
-    let sizes = if quick {
-        Sizes {
-            hidden: 40,
-            batch: 20,
-            steps: 50,
-            images: 600,
-            epochs: 15,
-            more: 600,
-            rate: 5e-3,
-            l1: 2.0,
-            worse: Worse { noise: 0.6, time_bits: 1, weight_bits: 2, time: 0.05 },
-            more_epochs: 8,
-            more_rate: 1e-2,
-        }
-    } else {
-        Sizes {
-            hidden: 340,
-            batch: 50,
-            steps: 500,
-            images: 20_000,
-            epochs: 2,
-            more: 20_000,
-            rate: 1e-3,
-            l1: 1.0,
-            worse: Worse { noise: 0.4, time_bits: 1, weight_bits: 2, time: 0.01 },
-            more_epochs: 1,
-            more_rate: 2e-3,
-        }
+    let sizes = Sizes {
+        hidden: settings.count(&HIDDEN),
+        batch: settings.count(&BATCH),
+        steps: settings.count(&STEPS),
+        images: settings.count(&IMAGES),
+        epochs: settings.count(&EPOCHS),
+        more: settings.count(&MORE_IMAGES),
+        rate: settings.quantity(&RATE),
+        l1: settings.quantity(&PRICE),
+        worse: Worse {
+            noise: settings.quantity(&NOISE),
+            time_bits: settings.count(&TIME_BITS) as u32,
+            weight_bits: settings.count(&WEIGHT_BITS) as u32,
+            time: settings.quantity(&TIME),
+        },
+        more_epochs: settings.count(&MORE_EPOCHS),
+        more_rate: settings.quantity(&MORE_RATE),
     };
     let (course, moved) = courses(&sizes, &split.train, seed)?;
     let furthest = |of: fn(&Distances) -> f64| course.iter().map(of).fold(0.0, f64::max);
     let (constant, additive) = (furthest(|c| c.constant), furthest(|c| c.additive));
-    let [even, naive] = depth(&split.train, 100, if quick { 20 } else { 100 }, seed)?;
+    let [even, naive] = depth(&split.train, settings.count(&WIDTH), settings.count(&DEPTH_IMAGES), seed)?;
     let uneven = |norms: &[f64]| {
         let (lowest, highest) = norms.iter().fold((f64::INFINITY, 0.0f64), |(l, h), n| (l.min(*n), h.max(*n)));
         (highest / lowest).log10()
@@ -337,7 +365,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let (rectified, busy) = evaluate(&free, &split.test, Perturbation::default(), seed)?;
     fit_windows(&mut model, &learned)?;
     let (right, spikes) = evaluate(&model, &split.test, Perturbation::default(), seed)?;
-    let few = split.test.clone().truncated(if quick { 600 } else { 4000 });
+    let few = split.test.clone().truncated(settings.count(&TEST));
     let reduced = Split { train: split.train.clone(), test: few };
     let ideal = evaluate(&model, &reduced.test, Perturbation::default(), seed)?.0;
     let recoveries = recoveries(&model, &reduced, &sizes, seed)?;
@@ -394,6 +422,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
+    let network = model.to_network()?;
+    let activity = network.run(&split.test.pixels(0).iter().map(|p| f64::from(*p) / 255.0).collect::<Vec<_>>())?;
     let by_step = |of: fn(&Distances) -> f64| course.iter().map(|c| (c.step as f64, of(c))).collect();
     let charts = vec![
         chart(
@@ -424,17 +454,9 @@ fn run(settings: &Settings) -> Result<Outcome> {
                 Series::new("after learning on", numbered(&recoveries.iter().map(|r| r.after).collect::<Vec<_>>())),
             ],
         ),
+        spike_chart("Spikes on one image, once learned", &network, &activity),
     ];
-    let mut outcome = Outcome::new(measurements, charts).with([
-        ("hidden neurons a layer", sizes.hidden as f64),
-        ("steps compared", sizes.steps as f64),
-        ("images to learn from", sizes.images as f64),
-        ("noise of spike times", sizes.worse.noise),
-        ("spike times in a window, bits", f64::from(sizes.worse.time_bits)),
-        ("weights of a layer, bits", f64::from(sizes.worse.weight_bits)),
-        ("share of the time", sizes.worse.time),
-        ("accuracy with perfect neurons, %", ideal),
-    ]);
+    let mut outcome = Outcome::new(measurements, charts).with([("accuracy with perfect neurons, %", ideal)]);
     let names = [
         ("noise: accuracy before, %", "noise: accuracy after, %"),
         ("few spike times: accuracy before, %", "few spike times: accuracy after, %"),

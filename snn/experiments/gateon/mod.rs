@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use self::networks::Architecture;
 use self::tasks::{AVAILABILITY, BOTH, Course, Curriculum, GATES, INFERRED, PLAIN, mean, orientations, permutations};
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::images::Split;
 
@@ -24,7 +24,27 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "networks with gates by context and availability by relevance learn one task after the other without forgetting, \
             and infer which task it is",
     paper: PAPER,
-    parameters: &[],
+    parameters: &[
+        TASKS,
+        UNITS,
+        OPEN,
+        STEPS,
+        BATCH,
+        RATE,
+        CONVOLUTIONAL_UNITS,
+        CONVOLUTIONAL_OPEN,
+        CONVOLUTIONAL_STEPS,
+        TRANSFORMER_CHANNELS,
+        TRANSFORMER_UNITS,
+        TRANSFORMER_OPEN,
+        TRANSFORMER_STEPS,
+        TRANSFORMER_RATE,
+        TRANSFORMER_AGEING,
+        SMALL_TASKS,
+        SMALL_UNITS,
+        SMALL_STEPS,
+        SMALL_BATCH,
+    ],
     run,
 };
 
@@ -32,9 +52,49 @@ pub(super) const HUNDRED: Experiment = Experiment {
     name: "gateon-hundred-tasks",
     claim: "a network with gates and availability learns a hundred tasks one after the other",
     paper: PAPER,
-    parameters: &[],
+    parameters: &[MANY_TASKS, MANY_UNITS, MANY_OPEN, MANY_STEPS, MANY_BATCH, MANY_RATE],
     run: run_hundred,
 };
+
+const TASKS: Parameter = Parameter::count("tasks", "permutations of the pixels", 12, 5);
+const UNITS: Parameter = Parameter::count("units", "units of either hidden layer", 512, 100);
+const OPEN: Parameter = Parameter::quantity("open", "share of the gates that a context opens", 0.12, 0.2);
+const STEPS: Parameter = Parameter::count("steps", "steps of learning a task", 150, 90);
+const BATCH: Parameter = Parameter::count("batch", "images in a step", 256, 50);
+const RATE: Parameter = Parameter::quantity("rate", "learning rate", 5e-3, 1e-2);
+const CONVOLUTIONAL_UNITS: Parameter =
+    Parameter::count("convolutional.units", "units after the convolutions, in the full form only", 256, 256);
+const CONVOLUTIONAL_OPEN: Parameter =
+    Parameter::quantity("convolutional.open", "share of the gates that a context opens", 0.2, 0.2);
+const CONVOLUTIONAL_STEPS: Parameter = Parameter::count("convolutional.steps", "steps of learning a task", 150, 150);
+const TRANSFORMER_CHANNELS: Parameter =
+    Parameter::count("transformer.channels", "channels of a token, in the full form only", 64, 64);
+const TRANSFORMER_UNITS: Parameter =
+    Parameter::count("transformer.units", "units behind attention, in the full form only", 256, 256);
+const TRANSFORMER_OPEN: Parameter =
+    Parameter::quantity("transformer.open", "share of the gates that a context opens", 0.4, 0.4);
+const TRANSFORMER_STEPS: Parameter = Parameter::count("transformer.steps", "steps of learning a task", 150, 150);
+const TRANSFORMER_RATE: Parameter = Parameter::quantity("transformer.rate", "learning rate", 5e-3, 5e-3);
+const TRANSFORMER_AGEING: Parameter = Parameter::quantity(
+    "transformer.ageing",
+    "share by which a weight of mean relevance becomes less available in a step",
+    0.033,
+    0.033,
+);
+const SMALL_TASKS: Parameter = Parameter::count("reactivation.tasks", "tasks for a network that is too small", 20, 8);
+const SMALL_UNITS: Parameter = Parameter::count("reactivation.units", "units of either of its hidden layers", 64, 24);
+const SMALL_STEPS: Parameter = Parameter::count("reactivation.steps", "steps of learning a task", 100, 60);
+const SMALL_BATCH: Parameter = Parameter::count("reactivation.batch", "images in a step", 128, 50);
+
+const MANY_TASKS: Parameter = Parameter::count("tasks", "permutations of the pixels", 100, 12);
+const MANY_UNITS: Parameter = Parameter::count("units", "units of either hidden layer", 400, 120);
+const MANY_OPEN: Parameter = Parameter::quantity("open", "share of the gates that a context opens", 0.1, 0.1);
+const MANY_STEPS: Parameter = Parameter::count("steps", "steps of learning a task", 50, 40);
+const MANY_BATCH: Parameter = Parameter::count("batch", "images in a step", 128, 50);
+const MANY_RATE: Parameter = Parameter::quantity("rate", "learning rate", 5e-3, 2e-2);
+
+/// By how much a weight of mean relevance becomes less available in a step, as in the authors' code.
+const AGEING: f64 = 0.01;
 
 /// MNIST, of which `test` images are tested on in each task, or drawn digits.
 fn data(settings: &Settings, test: usize) -> Result<Split> {
@@ -49,37 +109,24 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let (seed, quick) = (settings.seed, settings.quick);
     let split = data(settings, 2000)?;
     let pixels = split.train.side * split.train.side;
-    let curriculum = if quick {
-        Curriculum {
-            split: &split,
-            tasks: permutations(5, pixels, seed),
-            again: vec![1],
-            architecture: Architecture::Perceptron(100),
-            share: 0.2,
-            steps: 90,
-            batch: 50,
-            rate: 1e-2,
-            reactivation: 0.0,
-            seed,
-        }
-    } else {
-        Curriculum {
-            split: &split,
-            tasks: permutations(12, pixels, seed),
-            again: vec![2, 6],
-            architecture: Architecture::Perceptron(512),
-            share: 0.12,
-            steps: 150,
-            batch: 256,
-            rate: 5e-3,
-            reactivation: 0.0,
-            seed,
-        }
+    let tasks = settings.count(&TASKS);
+    let again = if quick { &[1][..] } else { &[2, 6] };
+    let curriculum = Curriculum {
+        split: &split,
+        tasks: permutations(tasks, pixels, seed),
+        again: again.iter().copied().filter(|&task| task < tasks).collect(),
+        architecture: Architecture::Perceptron(settings.count(&UNITS)),
+        share: settings.quantity(&OPEN),
+        steps: settings.count(&STEPS),
+        batch: settings.count(&BATCH),
+        rate: settings.quantity(&RATE),
+        ageing: AGEING,
+        reactivation: 0.0,
+        seed,
     };
     let courses = curriculum.compare([PLAIN, GATES, AVAILABILITY, INFERRED])?;
     let [plain, gates, availability, ours] = &courses[..] else { anyhow::bail!("four networks learn") };
     let part = "permuted pixels";
-    let count = curriculum.tasks.len() as f64;
     let (least, forgotten) = if quick { (70.0, 6.0) } else { (92.0, 2.0) };
     let mut measurements = vec![
         Measurement::at_least(
@@ -114,7 +161,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
             part,
             "tasks with a context of their own",
             ours.told_apart as f64,
-            if quick { 5.0 } else { 11.0 },
+            if quick { tasks as f64 } else { tasks as f64 - 1.0 },
         ),
         Measurement::at_least(part, "tasks known again", ours.recognised as f64, curriculum.again.len() as f64),
     ];
@@ -131,25 +178,34 @@ fn run(settings: &Settings) -> Result<Outcome> {
     if !quick {
         // A quarter of the pixels.
         let split = Split { train: split.train.clone().halved(), test: split.test.clone().halved() };
-        for (part, title, architecture, least) in [
-            (
-                "convolutional network",
-                "Convolutional network, images in eight orientations",
-                Architecture::Convolutional(256),
-                85.0,
-            ),
-            ("transformer", "Transformer, images in eight orientations", Architecture::Transformer(256), 80.0),
+        let tasks = orientations(split.train.side);
+        let convolutional = Curriculum {
+            split: &split,
+            tasks: tasks.clone(),
+            again: Vec::new(),
+            architecture: Architecture::Convolutional(settings.count(&CONVOLUTIONAL_UNITS)),
+            share: settings.quantity(&CONVOLUTIONAL_OPEN),
+            steps: settings.count(&CONVOLUTIONAL_STEPS),
+            batch: 128,
+            ..curriculum
+        };
+        let transformer = Curriculum {
+            tasks,
+            again: Vec::new(),
+            architecture: Architecture::Transformer {
+                channels: settings.count(&TRANSFORMER_CHANNELS),
+                units: settings.count(&TRANSFORMER_UNITS),
+            },
+            share: settings.quantity(&TRANSFORMER_OPEN),
+            steps: settings.count(&TRANSFORMER_STEPS),
+            rate: settings.quantity(&TRANSFORMER_RATE),
+            ageing: settings.quantity(&TRANSFORMER_AGEING),
+            ..convolutional
+        };
+        for (part, title, curriculum, least) in [
+            ("convolutional network", "Convolutional network, images in eight orientations", &convolutional, 85.0),
+            ("transformer", "Transformer, images in eight orientations", &transformer, 80.0),
         ] {
-            let tasks = orientations(split.train.side);
-            let curriculum = Curriculum {
-                split: &split,
-                tasks,
-                again: Vec::new(),
-                architecture,
-                share: 0.2,
-                batch: 128,
-                ..curriculum
-            };
             let courses = curriculum.compare([PLAIN, BOTH])?;
             let [plain, ours] = &courses[..] else { anyhow::bail!("two networks learn") };
             measurements.extend([
@@ -171,7 +227,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
             charts.push(chart(title, &[("fine-tuning", plain), ("gates and availability", ours)]));
         }
     }
-    Ok(Outcome::new(measurements, charts).with([("tasks", count), ("steps", curriculum.steps as f64)]))
+    Ok(Outcome::new(measurements, charts))
 }
 
 /// A network that is too small for all tasks: with reactivation, it still learns the last ones.
@@ -182,17 +238,18 @@ fn reactivation(
     charts: &mut Vec<Chart>,
 ) -> Result<()> {
     let pixels = split.train.side * split.train.side;
-    let (tasks, units, steps, batch) = if settings.quick { (8, 24, 60, 50) } else { (20, 64, 100, 128) };
+    let tasks = settings.count(&SMALL_TASKS);
     let with = |reactivation: f64| {
         let curriculum = Curriculum {
             split,
             tasks: permutations(tasks, pixels, settings.seed),
             again: Vec::new(),
-            architecture: Architecture::Perceptron(units),
+            architecture: Architecture::Perceptron(settings.count(&SMALL_UNITS)),
             share: 0.5,
-            steps,
-            batch,
+            steps: settings.count(&SMALL_STEPS),
+            batch: settings.count(&SMALL_BATCH),
             rate: 1e-2,
+            ageing: AGEING,
             reactivation,
             seed: settings.seed,
         };
@@ -200,7 +257,7 @@ fn reactivation(
     };
     let (fixed, ours) = rayon::join(|| with(0.0), || with(1.0));
     let (fixed, ours) = (fixed?, ours?);
-    let late = |course: &Course| mean(&course.learned[tasks - tasks / 4..]);
+    let late = |course: &Course| mean(&course.learned[tasks - tasks.div_ceil(4)..]);
     measurements.push(
         Measurement::at_least(
             "reactivation",
@@ -237,17 +294,17 @@ fn chart(title: &str, courses: &[(&str, &Course)]) -> Chart {
 fn run_hundred(settings: &Settings) -> Result<Outcome> {
     let split = data(settings, 500)?;
     let pixels = split.train.side * split.train.side;
-    let (count, units, steps, batch, share) =
-        if settings.quick { (12, 120, 40, 50, 0.1) } else { (100, 400, 50, 128, 0.1) };
+    let count = settings.count(&MANY_TASKS);
     let curriculum = Curriculum {
         split: &split,
         tasks: permutations(count, pixels, settings.seed),
         again: Vec::new(),
-        architecture: Architecture::Perceptron(units),
-        share,
-        steps,
-        batch,
-        rate: if settings.quick { 2e-2 } else { 5e-3 },
+        architecture: Architecture::Perceptron(settings.count(&MANY_UNITS)),
+        share: settings.quantity(&MANY_OPEN),
+        steps: settings.count(&MANY_STEPS),
+        batch: settings.count(&MANY_BATCH),
+        rate: settings.quantity(&MANY_RATE),
+        ageing: AGEING,
         reactivation: 0.0,
         seed: settings.seed,
     };
@@ -276,9 +333,5 @@ fn run_hundred(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome::new(measurements, vec![chart]).with([
-        ("tasks", count as f64),
-        ("units", units as f64),
-        ("steps", steps as f64),
-    ]))
+    Ok(Outcome::new(measurements, vec![chart]))
 }

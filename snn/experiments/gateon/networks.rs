@@ -20,13 +20,19 @@ pub(super) enum Architecture {
     Perceptron(usize),
     /// Two convolutions and a layer of so many rectified units.
     Convolutional(usize),
-    /// Rows of the image as tokens; attention, then a layer of so many rectified units for each token.
-    Transformer(usize),
+    /// Rows of the image as tokens; attention, then a layer of rectified units for each token.
+    Transformer {
+        /// Of a token.
+        channels: usize,
+        /// Of the layer.
+        units: usize,
+    },
 }
 
-/// Channels of the convolutions, and of a token.
+/// Channels of the convolutions, width of the fields that they see, and distance from one field to the next.
 const CHANNELS: [usize; 2] = [32, 64];
-const TOKEN: usize = 48;
+const FIELDS: [usize; 2] = [5, 3];
+const STRIDES: [usize; 2] = [2, 1];
 
 /// A network with gates that open by context, or without.
 pub(super) struct Network {
@@ -62,27 +68,21 @@ impl Network {
             }
             Architecture::Convolutional(units) => {
                 let [first, second] = CHANNELS;
-                matrix("hidden", second * convolved(side).pow(2), units, open, random)?;
+                matrix("first", FIELDS[0].pow(2), first, 1.0, random)?;
+                matrix("second", first * FIELDS[1].pow(2), second, open, random)?;
+                matrix("hidden", second * convolved(convolved(side, 0), 1).pow(2), units, open, random)?;
                 matrix("output", units, CLASSES, open, random)?;
-                for (name, inputs, outputs, size, open) in
-                    [("first", 1, first, 5, 1.0), ("second", first, second, 3, open)]
-                {
-                    let deviation = (2.0 / ((inputs * size * size) as f64 * open)).sqrt();
-                    variables.add_normal(name, &[outputs, inputs, size, size], deviation, random)?;
-                    let bias = Tensor::zeros((1, outputs, 1, 1), DType::F32, &Device::Cpu)?;
-                    variables.add(&format!("{name} bias"), &bias)?;
-                }
                 vec![first, second, units]
             }
-            Architecture::Transformer(units) => {
-                matrix("token", side, TOKEN, 1.0, random)?;
-                matrix("attention", TOKEN, 3 * TOKEN, 1.0, random)?;
-                matrix("mixed", TOKEN, TOKEN, open, random)?;
-                matrix("hidden", TOKEN, units, 1.0, random)?;
-                matrix("back", units, TOKEN, open, random)?;
-                matrix("output", side * TOKEN, CLASSES, open, random)?;
-                variables.add_normal("position", &[1, side, TOKEN], 0.3, random)?;
-                vec![TOKEN, units, side * TOKEN]
+            Architecture::Transformer { channels, units } => {
+                matrix("token", side, channels, 1.0, random)?;
+                matrix("attention", channels, 3 * channels, open, random)?;
+                matrix("mixed", channels, channels, open, random)?;
+                matrix("hidden", channels, units, open, random)?;
+                matrix("back", units, channels, open, random)?;
+                matrix("output", side * channels, CLASSES, open, random)?;
+                variables.add_normal("position", &[1, side, channels], 0.3, random)?;
+                vec![channels, channels, units]
             }
         };
         let gates = match gates {
@@ -116,39 +116,52 @@ impl Network {
                 self.gated(self.affine(&first, "second")?, 1, context)?.relu()?
             }
             Architecture::Convolutional(_) => {
-                let mut maps = x.reshape((batch, 1, side, side))?;
-                for (layer, (name, stride)) in [("first", 2), ("second", 1)].into_iter().enumerate() {
-                    let bias = self.variables.get(&format!("{name} bias"))?;
-                    maps = maps.conv2d(self.variables.get(name)?, 0, stride, 1, 1)?.broadcast_add(bias)?;
-                    let channels = maps.dim(1)?;
-                    if let Some(gates) = self.gates.get(layer) {
-                        maps = maps.broadcast_mul(&gates.open(context)?.reshape((1, channels, 1, 1))?)?;
-                    }
-                    maps = maps.relu()?;
+                // (batch, places, channels)
+                let (mut maps, mut width) = (x.unsqueeze(2)?, side);
+                for (layer, name) in ["first", "second"].into_iter().enumerate() {
+                    let (fields, size, channels) = (fields(width, layer), FIELDS[layer].pow(2), maps.dim(2)?);
+                    let places = fields.len() / size;
+                    let seen = maps.index_select(&Tensor::new(fields, &Device::Cpu)?, 1)?;
+                    let seen = seen.reshape((batch, places, size * channels))?;
+                    maps = self.gated(self.affine(&seen, name)?, layer, context)?.relu()?;
+                    width = convolved(width, layer);
                 }
                 self.gated(self.affine(&maps.flatten_from(1)?, "hidden")?, 2, context)?.relu()?
             }
-            Architecture::Transformer(_) => {
-                let one = Tensor::ones(TOKEN, DType::F32, &Device::Cpu)?;
+            Architecture::Transformer { channels, .. } => {
+                let one = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
+                // All that passes from layer to layer has the gates of the tokens.
+                let gated = |tokens: Tensor| self.gated(tokens, 0, context);
                 let tokens = self.affine(&x.reshape((batch, side, side))?, "token")?;
-                let tokens = tokens.broadcast_add(self.variables.get("position")?)?;
+                let tokens = gated(tokens.broadcast_add(self.variables.get("position")?)?)?;
                 let all = self.affine(&rms_norm(&tokens, &one)?, "attention")?;
-                let part = |which: usize| all.narrow(D::Minus1, which * TOKEN, TOKEN)?.contiguous();
-                let scores = (part(0)?.matmul(&part(1)?.t()?.contiguous()?)? / (TOKEN as f64).sqrt())?;
+                let part = |which: usize| all.narrow(D::Minus1, which * channels, channels)?.contiguous();
+                let scores = (part(0)?.matmul(&part(1)?.t()?.contiguous()?)? / (channels as f64).sqrt())?;
                 let mixed = softmax(&scores, D::Minus1)?.matmul(&part(2)?)?;
-                let tokens = (tokens + self.affine(&self.gated(mixed, 0, context)?, "mixed")?)?;
-                let hidden = self.gated(self.affine(&rms_norm(&tokens, &one)?, "hidden")?, 1, context)?.relu()?;
-                let tokens = rms_norm(&(tokens + self.affine(&hidden, "back")?)?, &one)?;
-                self.gated(tokens.flatten_from(1)?, 2, context)?
+                let mixed = self.affine(&self.gated(mixed, 1, context)?, "mixed")?;
+                let tokens = (tokens + gated(mixed)?)?;
+                let hidden = self.gated(self.affine(&rms_norm(&tokens, &one)?, "hidden")?, 2, context)?.relu()?;
+                let tokens = (tokens + gated(self.affine(&hidden, "back")?)?)?;
+                rms_norm(&tokens, &one)?.flatten_from(1)?
             }
         };
         self.affine(&x, "output")
     }
 }
 
-/// Width of the maps after both convolutions.
-fn convolved(side: usize) -> usize {
-    (side - 5) / 2 + 1 - 2
+/// Width of the maps after a convolution of maps of this width.
+fn convolved(width: usize, layer: usize) -> usize {
+    (width - FIELDS[layer]) / STRIDES[layer] + 1
+}
+
+/// Places of a map that a convolution sees, field after field: with these, it is an affine map like any other.
+fn fields(width: usize, layer: usize) -> Vec<u32> {
+    let (size, stride, places) = (FIELDS[layer], STRIDES[layer], convolved(width, layer));
+    let square = |side: usize| (0..side).flat_map(move |y| (0..side).map(move |x| (y, x)));
+    let field = |(top, left): (usize, usize)| {
+        square(size).map(move |(y, x)| ((stride * top + y) * width + stride * left + x) as u32)
+    };
+    square(places).flat_map(field).collect()
 }
 
 #[cfg(test)]
@@ -158,9 +171,11 @@ mod tests {
     #[test]
     fn contexts_see_different_networks_and_all_variables_learn() -> Result<()> {
         let x = Tensor::rand(0f32, 1.0, (3, 144), &Device::Cpu)?;
-        for architecture in
-            [Architecture::Perceptron(20), Architecture::Convolutional(20), Architecture::Transformer(20)]
-        {
+        for architecture in [
+            Architecture::Perceptron(20),
+            Architecture::Convolutional(20),
+            Architecture::Transformer { channels: 24, units: 20 },
+        ] {
             let network = Network::new(architecture, 12, Some((2, 0.5)), &mut Random::new(1, 0))?;
             let (a, b) = (network.scores(&x, 0)?, network.scores(&x, 1)?);
             assert_eq!(a.dims(), [3, CLASSES]);
@@ -169,6 +184,23 @@ mod tests {
             for (name, variable) in network.variables.iter() {
                 assert!(gradients.get(variable).is_some(), "{architecture:?}: {name}");
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn affine_maps_of_fields_are_candles_convolutions() -> Result<()> {
+        for (layer, width) in [(0, 9), (1, 5)] {
+            let (size, channels) = (FIELDS[layer], 2);
+            let maps = Tensor::rand(0f32, 1.0, (1, channels, width, width), &Device::Cpu)?;
+            let kernel = Tensor::rand(0f32, 1.0, (3, channels, size, size), &Device::Cpu)?;
+            let expected = maps.conv2d(&kernel, 0, STRIDES[layer], 1, 1)?.flatten_from(2)?.squeeze(0)?;
+            let places = maps.flatten_from(2)?.squeeze(0)?.t()?.contiguous()?;
+            let seen = places.index_select(&Tensor::new(fields(width, layer), &Device::Cpu)?, 0)?;
+            let seen = seen.reshape((convolved(width, layer).pow(2), size * size * channels))?;
+            let weight = kernel.permute((2, 3, 1, 0))?.reshape((size * size * channels, 3))?;
+            let difference = (seen.matmul(&weight)?.t()? - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(difference < 1e-5, "{difference}");
         }
         Ok(())
     }

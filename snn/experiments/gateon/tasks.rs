@@ -57,6 +57,8 @@ pub(super) struct Curriculum<'a> {
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) rate: f64,
+    /// How fast relevant weights become less available.
+    pub(super) ageing: f64,
     pub(super) reactivation: f64,
     pub(super) seed: u64,
 }
@@ -118,7 +120,7 @@ impl Curriculum<'_> {
         let gates = parts.gates.then_some((contexts, self.share));
         let network = Network::new(self.architecture, train.side, gates, &mut Random::new(self.seed, 101))?;
         let mut random = Random::new(self.seed, 102);
-        let options = AvailabilityOptions { reactivation: self.reactivation, ..AvailabilityOptions::default() };
+        let options = AvailabilityOptions { rate: self.ageing, reactivation: self.reactivation };
         let mut optimizer = Availability::new(Optimizer::new(Method::Adam, self.rate), options, &[GATE]);
         let mut detector = ContextDetector::new(contexts);
         let mut context_of: Vec<usize> = Vec::new();
@@ -201,5 +203,41 @@ mod tests {
             assert!(all[..number].iter().all(|other| other != order));
         }
         assert_ne!(permutations(2, 9, 1)[1], permutations(2, 9, 2)[1]);
+    }
+
+    /// Two orientations of drawn digits, one after the other, by a small network.
+    fn two_orientations(architecture: Architecture) -> Result<[Course; 2]> {
+        let split = Split::drawn(400, 100, 12, 1);
+        let curriculum = Curriculum {
+            split: &split,
+            tasks: orientations(12).into_iter().skip(1).take(2).collect(),
+            again: Vec::new(),
+            architecture,
+            share: 0.5,
+            steps: 60,
+            batch: 20,
+            rate: 1e-2,
+            ageing: 0.01,
+            reactivation: 0.0,
+            seed: 1,
+        };
+        Ok([curriculum.learn(PLAIN, 2)?, curriculum.learn(BOTH, 2)?])
+    }
+
+    fn assert_less_forgotten(architecture: Architecture) -> Result<()> {
+        let [plain, ours] = two_orientations(architecture)?;
+        assert!(mean(&ours.learned) > 60.0, "learned {:?}", ours.learned);
+        assert!(ours.kept[0] > plain.kept[0] + 15.0, "kept {:?}, fine-tuned {:?}", ours.kept, plain.kept);
+        Ok(())
+    }
+
+    #[test]
+    fn a_convolutional_network_forgets_less_with_gates_and_availability() -> Result<()> {
+        assert_less_forgotten(Architecture::Convolutional(32))
+    }
+
+    #[test]
+    fn a_transformer_forgets_less_with_gates_and_availability() -> Result<()> {
+        assert_less_forgotten(Architecture::Transformer { channels: 48, units: 32 })
     }
 }

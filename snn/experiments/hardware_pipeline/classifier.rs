@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
+use crate::raster::{Population, raster};
 use crate::{Measurement, Outcome};
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::integer::{
@@ -140,8 +141,9 @@ pub(super) fn compare(
         marks: Vec::new(),
         size: SIZE,
     };
+    let spikes = spikes(part, &layers, &events[0], &record[1].spikes.get(0)?.to_vec2()?)?;
     let per_sequence = |count: u64| count as f64 / events.len() as f64;
-    Ok(Outcome::new(measurements, vec![chart]).with(match part {
+    Ok(Outcome::new(measurements, vec![chart, spikes]).with(match part {
         "images" => [
             ("operations an image", per_sequence(all.total())),
             ("operations an image, dense", per_sequence(all.dense())),
@@ -151,6 +153,24 @@ pub(super) fn compare(
             ("operations a recording, dense", per_sequence(all.dense())),
         ],
     }))
+}
+
+/// Spikes of the hidden neurons on a sequence, whose events are given, in floating point and in integers.
+fn spikes(part: &str, layers: &[LayerParameters], events: &[Vec<usize>], float: &[Vec<f32>]) -> Result<Chart> {
+    let network = IntegerNetwork::new(&layers[..1], &Hardware::default())?;
+    let [layer] = network.layers() else { bail!("one layer was mapped") };
+    let (mut state, mut operations) = (layer.rest(), Operations::default());
+    let step = |(step, events): (usize, &Vec<usize>)| -> Result<Vec<usize>> {
+        layer.step((0, step), events, &mut state, &mut operations)?;
+        Ok(state.spikes().to_vec())
+    };
+    let integer = events.iter().enumerate().map(step).collect::<Result<Vec<_>>>()?;
+    let populations = vec![
+        Population::by_step("inputs", layer.inputs(), events),
+        Population::of_values("hidden neurons in floating point", float),
+        Population::by_step("hidden neurons in integers", layer.neurons(), &integer),
+    ];
+    Ok(raster(format!("One sequence, {part}"), "step", populations))
 }
 
 /// What a layer costs if every input fires in every step: the count without sparseness. Weights of 0 keep potentials in 16 bits.

@@ -14,7 +14,10 @@ use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::integer::{DecayKind, Hardware, IntegerLayer, LayerParameters, Operations, Scaling, ThresholdLayer};
 
 use super::{audio, classifier};
-use crate::{Measurement, Outcome, Settings};
+use crate::{Measurement, Outcome, Parameter, Settings};
+
+pub(super) const SECONDS: Parameter =
+    Parameter::quantity("codec.seconds", "seconds of audio that are coded", 20.0, 2.0);
 
 /// Energy in picojoules (Horowitz 2014).
 const FLOAT_PRODUCT_AND_SUM: f64 = 4.6;
@@ -210,13 +213,14 @@ fn joules(operations: Operations, product: f64) -> f64 {
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let codec = Codec::built_in()?;
     let random = &mut Random::new(settings.seed, 95);
+    let seconds = settings.quantity(&SECONDS);
     if settings.quick {
-        return measure(&codec, "codec, notes", &audio::notes(2.0, random), &[QUALITY]);
+        return measure(&codec, "codec, notes", &audio::notes(seconds, random), &[QUALITY]);
     }
     const QUALITIES: [f32; 5] = [0.1, 0.3, QUALITY, 0.7, 0.9];
     let folder = settings.data.as_deref().context("this experiment needs `--data DIR`")?;
-    let mut outcome = measure(&codec, "codec, notes", &audio::notes(20.0, random), &QUALITIES)?;
-    let speech = audio::recordings(&folder.join("fsdd/recordings"), 20.0)?;
+    let mut outcome = measure(&codec, "codec, notes", &audio::notes(seconds, random), &QUALITIES)?;
+    let speech = audio::recordings(&folder.join("fsdd/recordings"), seconds)?;
     outcome.extend(measure(&codec, "codec, speech", &speech, &QUALITIES)?);
     Ok(outcome)
 }

@@ -11,7 +11,7 @@ mod event_codec;
 
 use anyhow::{Context, Result};
 
-use super::{Experiment, Outcome, Settings};
+use super::{Experiment, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_snn::classification::{cross_entropy, train_epoch};
 use spiccato_snn::dataset::{DataDescription, Dataset, Encoder};
@@ -31,9 +31,21 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "trained networks and the codec's event layers run with 8-bit weights and 16-bit states, bit for bit the same \
             everywhere, for a fraction of the dense network's operations",
     paper: "after Muir et al., Rockpool (SynSense); Davies et al., Loihi, IEEE Micro 2018",
-    parameters: &[],
+    parameters: &[IMAGES, TEST, STEPS, HIDDEN, BATCH, EPOCHS, RATE, SPOKEN_HIDDEN, SPOKEN_EPOCHS, event_codec::SECONDS],
     run,
 };
+
+const IMAGES: Parameter = Parameter::count("images.count", "images to learn from", 20_000, 1000);
+const TEST: Parameter = Parameter::count("images.test", "images to test on", 2000, 300);
+const STEPS: Parameter = Parameter::count("images.steps", "steps of the latency code", 25, 12);
+const HIDDEN: Parameter = Parameter::count("images.hidden", "hidden neurons", 128, 40);
+const BATCH: Parameter = Parameter::count("images.batch", "images in a step of learning", 64, 20);
+const EPOCHS: Parameter = Parameter::count("images.epochs", "passes over the images to learn from", 2, 2);
+const RATE: Parameter = Parameter::quantity("images.rate", "learning rate at first", 1.6e-2, 1.6e-2);
+const SPOKEN_HIDDEN: Parameter =
+    Parameter::count("spoken_digits.hidden", "recurrent neurons, in the full form only", 128, 128);
+const SPOKEN_EPOCHS: Parameter =
+    Parameter::count("spoken_digits.epochs", "passes over the recordings, in the full form only", 12, 12);
 
 fn run(settings: &Settings) -> Result<Outcome> {
     let mut outcome = images(settings)?;
@@ -54,18 +66,18 @@ fn neurons(shift: u32) -> LifOptions {
 fn images(settings: &Settings) -> Result<Outcome> {
     let (quick, seed) = (settings.quick, settings.seed);
     let split = if quick {
-        Split::drawn(1000, 300, 12, seed)
+        Split::drawn(settings.count(&IMAGES), settings.count(&TEST), 12, seed)
     } else {
         let Split { train, test } = settings.mnist()?;
-        Split { train: train.truncated(20_000), test: test.truncated(2_000) }
+        Split { train: train.truncated(settings.count(&IMAGES)), test: test.truncated(settings.count(&TEST)) }
     };
     let Split { train, test } = &split;
-    let (steps, hidden, batch, epochs) = if quick { (12, 40, 20, 2) } else { (25, 128, 64, 2) };
+    let [steps, hidden, batch, epochs] = [STEPS, HIDDEN, BATCH, EPOCHS].map(|parameter| settings.count(&parameter));
     let pixels = train.side * train.side;
     let layers = NetworkDescription::new(&[pixels]).linear_with_gain(hidden, 5.0).lif(neurons(3));
     let layers = layers.linear_with_gain(CLASSES, 2.0).leaky_integrator(Decay::Shift(3).time_constant());
     let network = Network::new(&layers, seed)?;
-    let rate = 1.6e-2;
+    let rate = settings.quantity(&RATE);
     let (mut optimizer, mut random) = (Optimizer::new(Method::Adam, rate), Random::new(seed, 90));
     for epoch in 0..epochs {
         let rate = |seen: f64| rate * (1.0 - (epoch as f64 + seen) / epochs as f64);
@@ -94,11 +106,11 @@ fn spoken_digits(settings: &Settings) -> Result<Outcome> {
     let data = Dataset::read(&folder.join("fsdd/recordings"), &description)?;
     let mut recurrent = neurons(3);
     recurrent.recurrent = true;
-    let layers = NetworkDescription::new(&[data.channels()]).linear_with_gain(128, 2.0).lif(recurrent);
-    let layers = layers.linear(data.classes()).leaky_integrator(Decay::Shift(4).time_constant());
+    let layers = NetworkDescription::new(&[data.channels()]).linear_with_gain(settings.count(&SPOKEN_HIDDEN), 2.0);
+    let layers = layers.lif(recurrent).linear(data.classes()).leaky_integrator(Decay::Shift(4).time_constant());
     let network = Network::new(&layers, settings.seed)?;
     let mut training = TrainingDescription::default();
-    (training.epochs, training.seed) = (12, settings.seed);
+    (training.epochs, training.seed) = (settings.count(&SPOKEN_EPOCHS), settings.seed);
     fit(&network, &training, &data, &mut |_| {})?;
     let parts = data.parts(training.validation, training.test, training.seed)?;
     let sequences = |indices: &[usize]| -> Result<Sequences> {

@@ -119,6 +119,18 @@ impl BelongingNetwork {
         &self.belonging[neuron]
     }
 
+    /// Number of input neurons.
+    pub fn inputs(&self) -> usize {
+        self.code.neurons()
+    }
+
+    /// What a sample makes fire: the step of each input neuron's spike, and the output neuron that is first, with its step.
+    pub fn spikes(&self, sample: &[f64]) -> (Vec<Option<usize>>, (usize, usize)) {
+        let times = self.code.encode(sample);
+        let first = self.first(&times);
+        (times, first)
+    }
+
     /// The neuron that fires first and the step, with no spike at all the one with the highest potential.
     fn first(&self, times: &[Option<usize>]) -> (usize, usize) {
         let steps = self.code.steps();

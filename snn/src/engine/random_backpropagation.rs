@@ -246,6 +246,18 @@ impl RandomBackpropagation {
         counts
     }
 
+    /// Presents spikes as [`RandomBackpropagation::present`] does without a label; gives the neurons of each layer that fire in
+    /// each step.
+    pub fn record(&mut self, input: &[Vec<usize>]) -> Vec<Vec<Vec<usize>>> {
+        self.rest();
+        let mut fired = vec![Vec::with_capacity(input.len()); self.layers.len()];
+        for input in input {
+            self.forward(input);
+            fired.iter_mut().zip(&self.layers).for_each(|(fired, layer)| fired.push(layer.spikes.clone()));
+        }
+        fired
+    }
+
     /// Nothing is left of what was presented before.
     fn rest(&mut self) {
         for layer in &mut self.layers {

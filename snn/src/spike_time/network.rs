@@ -2,8 +2,8 @@
 //!
 //! The input spikes of a layer are taken in the order of time. Each one visits the neurons that it reaches: their
 //! potentials have risen along a line since their last visit, so whether, and when, they have crossed the threshold in
-//! between is known in closed form. The cost scales with the number of events and the synapses that they reach, not
-//! with any time step.
+//! between is known in closed form. The cost scales with the number of events before the window opens and the synapses
+//! that they reach, not with any time step.
 
 use anyhow::{Result, ensure};
 
@@ -31,6 +31,8 @@ pub struct SpikeTimeLayer {
     /// End of the layer's own window.
     pub close: f64,
     threshold: Vec<f64>,
+    /// How potentials rise once the window is open.
+    last_slope: Vec<f64>,
 }
 
 /// The output: potentials at the time when the last hidden window closes.
@@ -75,16 +77,13 @@ impl Activity {
 
     /// Largest number of spikes of one neuron.
     pub fn most_spikes(&self) -> usize {
-        let mut most = 0;
-        for layer in &self.layers {
-            let mut counts = std::collections::HashMap::new();
-            for spike in layer {
-                let count = counts.entry(spike.neuron).or_insert(0);
-                *count += 1;
-                most = most.max(*count);
-            }
-        }
-        most
+        let most = |layer: &Vec<Spike>| {
+            let neurons = layer.iter().map(|spike| spike.neuron + 1).max().unwrap_or_default();
+            let mut counts = vec![0; neurons];
+            layer.iter().for_each(|spike| counts[spike.neuron] += 1);
+            counts.into_iter().max().unwrap_or_default()
+        };
+        self.layers.iter().map(most).max().unwrap_or_default()
     }
 
     /// Index of the highest potential of the output.
@@ -97,10 +96,12 @@ impl Activity {
 impl SpikeTimeLayer {
     /// A layer whose windows its network will set; `gain` and `bias` have a value for every neuron.
     pub fn new(synapses: Synapses, gain: Vec<f64>, bias: Vec<f64>, pools: Vec<SpikePool>) -> Self {
-        Self { synapses, gain, threshold: vec![0.0; bias.len()], bias, pools, start: 0.0, open: 0.0, close: 0.0 }
+        let zeros = vec![0.0; bias.len()];
+        let (threshold, last_slope) = (zeros.clone(), zeros);
+        Self { synapses, gain, threshold, last_slope, bias, pools, start: 0.0, open: 0.0, close: 0.0 }
     }
 
-    /// Thresholds θ at which a neuron fires by its activity before the window closes.
+    /// Thresholds θ at which a neuron fires by its activity before the window closes, and slopes from its opening on.
     fn set_thresholds(&mut self, slope: Slope) {
         let (before, length) = (self.open - self.start, self.close - self.open);
         for ((threshold, bias), gain) in self.threshold.iter_mut().zip(&self.bias).zip(&self.gain) {
@@ -109,59 +110,68 @@ impl SpikeTimeLayer {
                 Slope::Additive => before + (length - bias) * gain,
             };
         }
+        self.last_slope = match slope {
+            Slope::Constant => vec![1.0; self.bias.len()],
+            Slope::Additive => {
+                let sums = self.synapses.sums(|_, weight| weight);
+                sums.iter().zip(&self.gain).map(|(sum, gain)| 1.0 + gain * sum).collect()
+            }
+        };
     }
 
     /// Spikes under the spikes of the layer before, both in the order of time; and the number of early ones.
     fn run(&self, slope: Slope, events: &[Spike]) -> (Vec<Spike>, usize) {
+        /// By events at times t_j, a potential is resting·(t − start) + gain·(t·Σ w_j − Σ w_j·t_j).
+        #[derive(Clone)]
         struct Neuron {
-            potential: f64,
-            slope: f64,
-            since: f64,
-            fired: bool,
+            weights: f64,
+            moment: f64,
+            /// Infinite once it has fired.
+            threshold: f64,
         }
         let resting = match slope {
             Slope::Constant => 0.0,
             Slope::Additive => 1.0,
         };
-        let mut neurons: Vec<Neuron> = (0..self.bias.len())
-            .map(|_| Neuron { potential: 0.0, slope: resting, since: self.start, fired: false })
-            .collect();
+        let still = |threshold: &f64| Neuron { weights: 0.0, moment: 0.0, threshold: *threshold };
+        let mut neurons: Vec<Neuron> = self.threshold.iter().map(still).collect();
+        let potential = |neuron: &Neuron, gain: f64, time: f64| {
+            resting * (time - self.start) + gain * (neuron.weights * time - neuron.moment)
+        };
+        // Slope before the window opens, and when the potential was at the threshold.
+        let crossing = |neuron: &Neuron, gain: f64, time: f64| {
+            let rising = resting + gain * neuron.weights;
+            (rising, time - (potential(neuron, gain, time) - neuron.threshold) / rising)
+        };
         let (mut spikes, mut early) = (Vec::new(), 0);
-        for event in events {
+        // Those at the opening itself, which stand for silence, change nothing but the slope from there on, which is known.
+        for event in events.iter().take_while(|event| event.time < self.open) {
             self.synapses.targets(event.neuron, |i, weight| {
                 let neuron = &mut neurons[i];
-                if neuron.fired {
-                    return;
-                }
-                let potential = neuron.potential + neuron.slope * (event.time - neuron.since);
-                if slope == Slope::Additive && potential >= self.threshold[i] {
-                    let time = neuron.since + (self.threshold[i] - neuron.potential) / neuron.slope;
-                    spikes.push(Spike { time, neuron: i, slope: neuron.slope });
-                    neuron.fired = true;
+                if slope == Slope::Additive && potential(neuron, self.gain[i], event.time) >= neuron.threshold {
+                    let (slope, time) = crossing(neuron, self.gain[i], event.time);
+                    spikes.push(Spike { time, neuron: i, slope });
+                    neuron.threshold = f64::INFINITY;
                     early += 1;
-                    return;
                 }
-                neuron.potential = potential;
-                neuron.since = event.time;
-                neuron.slope += weight * self.gain[i];
+                neuron.weights += weight;
+                neuron.moment += weight * event.time;
             });
         }
-        for (i, neuron) in neurons.iter_mut().enumerate().filter(|(_, neuron)| !neuron.fired) {
-            neuron.potential += neuron.slope * (self.open - neuron.since);
-            if slope == Slope::Constant {
-                neuron.slope = 1.0;
-            }
-            let time = self.open + (self.threshold[i] - neuron.potential) / neuron.slope;
-            if time < self.open && neuron.slope > 0.0 {
+        for (i, neuron) in neurons.iter().enumerate().filter(|(_, neuron)| neuron.threshold < f64::INFINITY) {
+            let (gain, last) = (self.gain[i], self.last_slope[i]);
+            let missing = neuron.threshold - potential(neuron, gain, self.open);
+            let time = self.open + missing / last;
+            if missing < 0.0 {
                 early += 1;
                 // With a constant slope, the threshold is there from now on only.
-                let (time, slope) = match slope {
-                    Slope::Constant => (self.open, f64::INFINITY),
-                    Slope::Additive => (time, neuron.slope),
+                let (slope, time) = match slope {
+                    Slope::Constant => (f64::INFINITY, self.open),
+                    Slope::Additive => crossing(neuron, gain, self.open),
                 };
                 spikes.push(Spike { time, neuron: i, slope });
-            } else if time < self.close && neuron.slope > 0.0 {
-                spikes.push(Spike { time, neuron: i, slope: neuron.slope });
+            } else if time < self.close && last > 0.0 {
+                spikes.push(Spike { time, neuron: i, slope: last });
             } else if slope == Slope::Additive {
                 spikes.push(Spike::new(self.close, i));
             }

@@ -130,14 +130,17 @@ impl Convolution {
         let [before, height, width] = self.shape;
         let (from, row, column) = (input / (height * width), input / width % height, input % width);
         let (kernel, middle) = (self.kernel, self.kernel / 2);
+        // Places of the kernel from which the map is reached.
+        let span =
+            |place: usize, length: usize| (place + middle + 1).saturating_sub(length)..kernel.min(place + middle + 1);
+        let (rows, columns) = (span(row, height), span(column, width));
         for to in 0..self.channels {
             let weights = &self.weight[(to * before + from) * kernel * kernel..][..kernel * kernel];
-            for (ky, weights) in weights.chunks_exact(kernel).enumerate() {
-                let Some(y) = (row + middle).checked_sub(ky).filter(|y| *y < height) else { continue };
-                for (kx, weight) in weights.iter().enumerate() {
-                    if let Some(x) = (column + middle).checked_sub(kx).filter(|x| *x < width) {
-                        visit((to * height + y) * width + x, *weight);
-                    }
+            for ky in rows.clone() {
+                let (weights, last) =
+                    (&weights[ky * kernel..][..kernel], (to * height + row + middle - ky) * width + column);
+                for kx in columns.clone() {
+                    visit(last + middle - kx, weights[kx]);
                 }
             }
         }
