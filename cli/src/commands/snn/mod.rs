@@ -56,7 +56,7 @@ fn show(experiment: &Experiment) -> Result<()> {
         return print_line("\nno parameters but the seed");
     }
     let width = experiment.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0).max(9) + 2;
-    print_line(format_args!("\n{:<width$}{:>12}{:>12}  ", "parameter", "full", "quick"))?;
+    print_line(format_args!("\n{:<width$}{:>12}{:>12}", "parameter", "full", "quick"))?;
     experiment.parameters.iter().try_for_each(|parameter| {
         print_line(format_args!(
             "{:<width$}{:>12}{:>12}  {}",
