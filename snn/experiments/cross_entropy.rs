@@ -10,7 +10,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 
-use super::raster::raster;
+use super::raster::{Population, raster};
 use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
@@ -175,7 +175,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    let spikes = raster("Spikes of hidden neurons for an image, trained by cross-entropy", "step", 1.0, &spikes);
+    let title = "Spikes of hidden neurons for an image, trained by cross-entropy";
+    let spikes = raster(title, "step", vec![Population::of_values("", &spikes)]);
     Ok(Outcome::new(measurements, vec![chart, spikes]).with([
         ("learning rate, cross-entropy", rate),
         ("learning rate, squares of potentials", potential_rate),

@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::ops::{LiquidWeights, linear, liquid_scan};
 
-use super::raster::raster;
+use super::raster::{Population, raster};
 use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
@@ -304,7 +304,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    let spikes = raster("Spikes for a sequence, trained in parts", "step", 1.0, &ours.spikes);
+    let spikes =
+        raster("Spikes for a sequence, trained in parts", "step", vec![Population::of_values("", &ours.spikes)]);
     Ok(Outcome::new(measurements, vec![chart, spikes]).with([
         ("batches until the error in parts was small enough", as_long.batches as f64),
         ("seconds in parts", ours.seconds),

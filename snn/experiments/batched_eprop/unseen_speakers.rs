@@ -12,7 +12,7 @@ use spiccato_snn::targets::Classes;
 
 use super::recordings::{DIGITS, FRAMES, INPUTS, Recordings};
 use super::spoken_digits::{ADAPTATION, EPOCHS, NEURONS, RATE, by_eprop, course, network, readout_alone};
-use crate::raster::raster;
+use crate::raster::{Population, raster};
 use crate::{Measurement, Outcome, Parameter, Settings, lstm_baseline};
 
 pub(super) const LSTM_RATE: Parameter = Parameter::quantity(
@@ -142,7 +142,7 @@ pub(super) fn run(settings: &Settings, recordings: &Recordings) -> Result<Outcom
             marks: Vec::new(),
             size: SIZE,
         },
-        raster("Spikes for a spoken digit", "time, ms", 16.0, &spoken),
+        raster("Spikes for a spoken digit", "frame of 16 ms", vec![Population::of_values("", &spoken)]),
     ];
     Ok(Outcome::new(measurements, charts).with([
         ("unseen speakers: accuracy of adapting neurons, %", ours),

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{AdaptiveLif, Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::super::raster::raster;
+use super::super::raster::{self, raster};
 use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, regular};
 use spiccato_neurons::Random;
@@ -169,6 +169,10 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         size: SIZE,
     };
     let (name, course) = &courses[2];
-    let spikes = raster(format!("Spikes after training by {name}"), "time, ms", 1.0, &course.spikes);
+    let spikes = raster(
+        format!("Spikes after training by {name}"),
+        "time, ms",
+        vec![raster::Population::of_values("", &course.spikes)],
+    );
     Ok(Outcome::new(measurements, vec![learning, output, spikes]))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-use super::super::raster::raster;
+use super::super::raster::{Population, raster};
 use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{event_based, plain, share, spoken};
 use spiccato_neurons::Random;
@@ -206,7 +206,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
             marks: Vec::new(),
             size: SIZE,
         },
-        raster("Events of the units", "character", 1.0, &all.squeeze(0)?.to_vec2()?),
+        raster("Events of the units", "character", vec![Population::of_values("", &all.squeeze(0)?.to_vec2()?)]),
     ];
     let outcome = Outcome::new(measurements, charts).with([("language: perplexity of plain units", reference)]);
     if quick {

@@ -10,7 +10,7 @@
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 
-use super::super::raster::raster;
+use super::super::raster::{Population, raster};
 use super::super::{Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::{Random, Surrogate};
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
@@ -208,7 +208,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
             marks: Vec::new(),
             size: (SIZE.0, SIZE.1 / 2),
         },
-        raster("Spikes while a bandit is played", "time, ms", 1.0, &spikes),
+        raster("Spikes while a bandit is played", "time, ms", vec![Population::of_values("", &spikes)]),
     ];
     Ok(Outcome::new(vec![measurement], charts))
 }

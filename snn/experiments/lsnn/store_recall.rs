@@ -7,7 +7,7 @@ use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
 use super::super::lstm_baseline;
-use super::super::raster::raster;
+use super::super::raster::{self, raster};
 use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
@@ -284,7 +284,11 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    let title = format!("Spikes after training; neurons from {} on adapt", task.regular);
-    let activity = raster(title, "time, ms", 1.0, &adapting.spikes);
+    let population = |name: &str, first: usize| {
+        let rows: Vec<_> = adapting.spikes.iter().map(|row| row[first..first + task.regular].to_vec()).collect();
+        raster::Population::of_values(name, &rows)
+    };
+    let populations = vec![population("regular", 0), population("adapting", task.regular)];
+    let activity = raster("Spikes after training", "time, ms", populations);
     Ok(Outcome::new(measurements, vec![learning, activity]))
 }
