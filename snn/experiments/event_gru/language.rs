@@ -19,21 +19,20 @@ use spiccato_snn::optimizer::{Method, Optimizer, clip};
 
 pub(super) const CHARACTERS: Parameter =
     Parameter::count("language.characters", "characters of the novel, from its start", 187_000, 16_000);
-pub(super) const UNITS: Parameter = Parameter::count("language.units", "gated recurrent units", 128, 32);
-pub(super) const EPOCHS: Parameter = Parameter::count("language.epochs", "passes over the text", 8, 4);
+pub(super) const UNITS: Parameter = Parameter::count("language.units", "gated recurrent units", 64, 32);
+pub(super) const EPOCHS: Parameter = Parameter::count("language.epochs", "passes over the text", 6, 4);
 pub(super) const EVENT_RATE: Parameter = Parameter::quantity(
     "language.event_rate",
     "learning rate of event-based units at first; it falls to a hundredth",
-    1e-2,
+    1.5e-2,
     3e-2,
 );
 pub(super) const PLAIN_RATE: Parameter = Parameter::quantity(
     "language.plain_rate",
     "learning rate of plain units at first; it falls to a hundredth",
-    5e-3,
+    1e-2,
     2e-2,
 );
-
 pub(super) const ACTIVITY: Parameter = Parameter::quantity(
     "language.activity",
     "weight of the share of event-based units that speak in what is minimised",
@@ -115,6 +114,8 @@ fn perplexity(network: &Network, text: &Text, part: &[u32], memory: usize) -> Re
     Ok((sum / count).exp())
 }
 
+/// Characters that are enough for two pieces in each place and for tests.
+const FEWEST: usize = 2000;
 /// Characters over which the state is kept in tests.
 const MEMORY: usize = 500;
 
@@ -129,8 +130,7 @@ fn learn(
 ) -> Result<Vec<(f64, f64)>> {
     let (train, validation) = (text.parts(0..8), text.parts(8..9));
     let streams = streams(train, STREAMS);
-    let pieces = (streams[0].len() - 1).saturating_sub(PIECE) / PIECE;
-    ensure!(pieces > 0, "{} characters are too few for {STREAMS} pieces of {PIECE}", text.characters.len());
+    let pieces = (streams[0].len() - 1 - PIECE) / PIECE;
     let mut optimizer = Optimizer::new(Method::Adam, rate);
     let mut random = Random::new(seed, 52);
     let mut course = Vec::new();
@@ -170,6 +170,7 @@ fn seconds(network: &Network, text: &Text, part: &[u32]) -> Result<f64> {
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let (seed, quick) = (settings.seed, settings.quick);
     let characters = settings.count(&CHARACTERS);
+    ensure!(characters >= FEWEST, "language.characters = {characters}: at least {FEWEST} are needed");
     let text = Text::new(&TEXT.chars().take(characters).collect::<String>());
     let sizes = [text.alphabet, settings.count(&UNITS), text.alphabet];
     let epochs = settings.count(&EPOCHS);
