@@ -10,7 +10,8 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::raster::{Population, raster};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
@@ -25,12 +26,16 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "cross-entropy-loss",
     claim: "cross-entropy of output potentials teaches a spiking network more in an epoch than squared errors of spike counts",
     paper: "after Machingal et al. 2021 (under review then); reconstruction",
-    parameters: &[],
+    parameters: &[IMAGES, HIDDEN, EPOCHS, BATCH],
     run,
 };
 
 const STEPS: usize = 25;
-const BATCH: usize = 64;
+const IMAGES: Parameter =
+    Parameter::count("images", "images to learn from, a tenth of them for validation", 20_000, 1000);
+const HIDDEN: Parameter = Parameter::count("hidden", "hidden neurons", 128, 40);
+const EPOCHS: Parameter = Parameter::count("epochs", "epochs of training", 2, 2);
+const BATCH: Parameter = Parameter::count("batch", "images in a batch", 64, 20);
 /// Learning rates at first, which fall to 0 with the steps. Each loss has the one that is best on images apart from those to
 /// learn from and to test on.
 const RATES: [f64; 4] = [2e-3, 8e-3, 1.6e-2, 3.2e-2];
@@ -99,17 +104,17 @@ const SAME_READOUT: f64 = 0.1;
 
 fn run(settings: &Settings) -> Result<Outcome> {
     let split = if settings.quick {
-        Split::drawn(1000, 500, 12, settings.seed)
+        Split::drawn(settings.count(&IMAGES), 500, 12, settings.seed)
     } else {
         let Split { train, test } = settings.mnist()?;
-        Split { train: train.truncated(20_000), test }
+        Split { train: train.truncated(settings.count(&IMAGES)), test }
     };
     let Split { train, test } = &split;
-    let (hidden, epochs, batch) = if settings.quick { (40, 2, 20) } else { (128, 2, BATCH) };
+    let (hidden, epochs, batch) = (settings.count(&HIDDEN), settings.count(&EPOCHS), settings.count(&BATCH));
     // Validation images come from those to learn from.
     let (learned, validation) = train.clone().split_off(train.len() / 10);
     // Accuracy after each epoch on some images.
-    let course = |loss: Loss, rate: f64, on: &Images| -> Result<Vec<f64>> {
+    let course = |loss: Loss, rate: f64, on: &Images| -> Result<(Trained, Vec<f64>)> {
         let trained = Trained::new(train.side * train.side, hidden, loss, settings.seed)?;
         let mut optimizer = Optimizer::new(Method::Adam, rate);
         let mut random = Random::new(settings.seed, 21);
@@ -121,22 +126,26 @@ fn run(settings: &Settings) -> Result<Outcome> {
             })?;
             accuracies.push(accuracy(on, |indices| trained.scores(on, indices))?);
         }
-        Ok(accuracies)
+        Ok((trained, accuracies))
     };
-    let at_its_best = |loss: Loss| -> Result<(f64, Vec<f64>)> {
+    let at_its_best = |loss: Loss| -> Result<(f64, Trained, Vec<f64>)> {
         let rates: &[f64] = if settings.quick { &[RATES[0], RATES[2]] } else { &RATES };
         let mut best = (f64::NEG_INFINITY, RATES[0]);
         for &rate in rates {
-            let last = course(loss, rate, &validation)?.last().copied().unwrap_or(f64::NAN);
+            let last = course(loss, rate, &validation)?.1.last().copied().unwrap_or(f64::NAN);
             if last > best.0 {
                 best = (last, rate);
             }
         }
-        Ok((best.1, course(loss, best.1, test)?))
+        let (trained, accuracies) = course(loss, best.1, test)?;
+        Ok((best.1, trained, accuracies))
     };
-    let ((rate, ours), (potential_rate, potential)) =
-        (at_its_best(Loss::CrossEntropy)?, at_its_best(POTENTIAL_SQUARE)?);
-    let ((square_rate, square), (soft_rate, soft)) = (at_its_best(SQUARE)?, at_its_best(SOFT_SQUARE)?);
+    let (rate, trained, ours) = at_its_best(Loss::CrossEntropy)?;
+    let (potential_rate, _, potential) = at_its_best(POTENTIAL_SQUARE)?;
+    let (square_rate, _, square) = at_its_best(SQUARE)?;
+    let (soft_rate, _, soft) = at_its_best(SOFT_SQUARE)?;
+    let record = trained.network.layers().record(&latency(test, &[0], STEPS)?, None)?;
+    let spikes = record[1].spikes.squeeze(0)?.to_vec2::<f32>()?;
 
     let (last, part) = (epochs, "latency code");
     let gain = "points of accuracy above squares of counts, targets 1 and 0";
@@ -166,11 +175,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome::new(measurements, vec![chart]).with([
+    let title = "Spikes of hidden neurons for an image, trained by cross-entropy";
+    let spikes = raster(title, "step", vec![Population::of_values("", &spikes)]);
+    Ok(Outcome::new(measurements, vec![chart, spikes]).with([
         ("learning rate, cross-entropy", rate),
         ("learning rate, squares of potentials", potential_rate),
         ("learning rate, squares of counts", square_rate),
         ("learning rate, squares of counts, targets 0.8 and 0.1", soft_rate),
-        ("epochs", epochs as f64),
     ]))
 }

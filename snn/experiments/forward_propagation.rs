@@ -5,12 +5,15 @@
 //! two marked numbers of a sequence, by 64 neurons. Backpropagation through time of the same network is compared after as many
 //! batches, which take about as long, and after as many updates.
 
-use anyhow::Result;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::ops::{LiquidWeights, linear, liquid_scan};
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::raster::{Population, raster};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::forward_propagation_rule::Regularised;
@@ -24,9 +27,17 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             the whole",
     paper: "Yin, Corradi & Bohté, Accurate online training of dynamical spiking neural networks through forward propagation \
             through time, Nature Machine Intelligence 2023",
-    parameters: &[],
+    parameters: &[NEURONS, STEPS, PARTS, BATCHES, RATE],
     run,
 };
+
+const NEURONS: Parameter = Parameter::count("neurons", "neurons", 64, 24);
+const STEPS: Parameter = Parameter::count("steps", "steps of a sequence", 200, 16);
+const PARTS: Parameter = Parameter::count("parts", "parts of a sequence, with an update after each", 10, 4);
+const BATCHES: Parameter = Parameter::count("batches", "batches at most", 900, 160);
+/// In the full form that of the authors' code, as the number of parts.
+const RATE: Parameter =
+    Parameter::quantity("rate", "learning rate at first; in parts it falls to a half in 150 batches", 3e-3, 1e-2);
 
 const BATCH: usize = 64;
 const THRESHOLD: f64 = 0.5;
@@ -92,7 +103,8 @@ impl Network {
         Ok(Tensor::zeros((BATCH, 2 * self.neurons), DType::F32, &Device::Cpu)?)
     }
 
-    fn part(&self, input: &Tensor, state: &Tensor) -> Result<Part> {
+    /// Spikes and potentials, each (batch, time, neurons).
+    fn activity(&self, input: &Tensor, state: &Tensor) -> Result<(Tensor, Tensor)> {
         let get = |name| self.variables.get(name);
         let weights = LiquidWeights {
             recurrent: get("recurrent")?,
@@ -101,7 +113,17 @@ impl Network {
             rate_bias: get("rate bias")?,
         };
         let current = linear(input, get("input")?, get("input bias")?)?;
-        let (spikes, potential) = liquid_scan(&current, &weights, state, THRESHOLD, SURROGATE)?;
+        Ok(liquid_scan(&current, &weights, state, THRESHOLD, SURROGATE)?)
+    }
+
+    /// Spikes (steps, neurons) for the first sequence.
+    fn spikes(&self, input: &Tensor) -> Result<Vec<Vec<f32>>> {
+        Ok(self.activity(input, &self.rest()?)?.0.get(0)?.to_vec2()?)
+    }
+
+    fn part(&self, input: &Tensor, state: &Tensor) -> Result<Part> {
+        let get = |name| self.variables.get(name);
+        let (spikes, potential) = self.activity(input, state)?;
         let last = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.narrow(1, tensor.dim(1)? - 1, 1)?.squeeze(1)?) };
         let potential_at_end = last(&potential)?.contiguous()?;
         let predicted = linear(&potential_at_end, get("output")?, get("output bias")?)?;
@@ -111,9 +133,14 @@ impl Network {
 }
 
 /// What came of training.
+#[derive(Default)]
 struct Course {
     /// Mean square error on the sequences of each batch before it was learned from.
     errors: Vec<f64>,
+    /// What training took, by the clock.
+    seconds: f64,
+    /// Spikes (steps, neurons) for a sequence after training.
+    spikes: Vec<Vec<f32>>,
 }
 
 impl Course {
@@ -169,7 +196,7 @@ fn in_parts(problem: Problem, form: Form, goal: f64) -> Result<Course> {
     let mut adam = Optimizer::new(Method::Adam, rate);
     let mut regularised =
         Regularised::new(Optimizer::new(Method::Adam, rate), &network.variables, ALPHA, BETA, GRADIENT_NORM)?;
-    let mut course = Course { errors: Vec::new() };
+    let (mut course, start) = (Course::default(), Instant::now());
     let length = time / parts;
     while course.errors.len() < batches && (course.errors.len() < SMOOTH || course.last() > goal) {
         let (input, target) = sequences(time, &mut random)?;
@@ -198,6 +225,8 @@ fn in_parts(problem: Problem, form: Form, goal: f64) -> Result<Course> {
             state = part.state;
         }
     }
+    course.seconds = start.elapsed().as_secs_f64();
+    course.spikes = network.spikes(&sequences(time, &mut random)?.0)?;
     Ok(course)
 }
 
@@ -207,7 +236,7 @@ fn through_time(problem: Problem) -> Result<Course> {
     let network = Network::new(neurons, &mut Random::new(seed, 60))?;
     let mut random = Random::new(seed, 61);
     let mut optimizer = Optimizer::new(Method::Adam, rate);
-    let mut course = Course { errors: Vec::new() };
+    let (mut course, start) = (Course::default(), Instant::now());
     for _ in 0..batches {
         let (input, target) = sequences(time, &mut random)?;
         let part = network.part(&input, &network.rest()?)?;
@@ -217,17 +246,21 @@ fn through_time(problem: Problem) -> Result<Course> {
         clip(&network.variables, &mut gradients, GRADIENT_NORM)?;
         optimizer.step(&network.variables, &gradients)?;
     }
+    course.seconds = start.elapsed().as_secs_f64();
     Ok(course)
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
     let (quick, seed) = (settings.quick, settings.seed);
-    let problem = if quick {
-        Problem { neurons: 24, time: 16, parts: 4, batches: 160, rate: 1e-2, seed }
-    } else {
-        // Learning rate and parts as in the authors' code.
-        Problem { neurons: 64, time: 200, parts: 10, batches: 900, rate: 3e-3, seed }
+    let problem = Problem {
+        neurons: settings.count(&NEURONS),
+        time: settings.count(&STEPS),
+        parts: settings.count(&PARTS),
+        batches: settings.count(&BATCHES),
+        rate: settings.quantity(&RATE),
+        seed,
     };
+    ensure!(problem.time >= problem.parts.max(2), "{} parts of {} steps: too few steps", problem.parts, problem.time);
     let ours = in_parts(problem, Form::Authors, if quick { 0.07 } else { 0.019 })?;
     let Problem { time, parts, .. } = problem;
     let as_long = Problem { batches: ours.errors.len(), ..problem };
@@ -271,11 +304,13 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome::new(measurements, vec![chart]).with([
-        ("steps of a sequence", time as f64),
-        ("parts", parts as f64),
-        ("batches", as_long.batches as f64),
-        ("learning rate", problem.rate),
+    let spikes =
+        raster("Spikes for a sequence, trained in parts", "step", vec![Population::of_values("", &ours.spikes)]);
+    Ok(Outcome::new(measurements, vec![chart, spikes]).with([
+        ("batches until the error in parts was small enough", as_long.batches as f64),
+        ("seconds in parts", ours.seconds),
+        ("seconds of backpropagation, as many batches", whole.seconds),
+        ("seconds of backpropagation, as many updates", as_often.seconds),
     ]))
 }
 

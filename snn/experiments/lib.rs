@@ -26,6 +26,7 @@ mod hardware_pipeline;
 mod inhibitory_stdp;
 mod initialisation;
 mod lsnn;
+mod lstm_baseline;
 mod measurement;
 mod neulvm;
 mod nir;

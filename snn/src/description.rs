@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layers::{
     Conv2dOptions, EventGruOptions, Layer, LeakyIntegratorOptions, LifOptions, LinearOptions, Pool2d, Pooling,
-    Sequential, Stateless, conv2d, delay, event_gru, leaky_integrator, lif, linear,
+    Sequential, Stateless, conv2d, delay, event_gru, gru, leaky_integrator, lif, linear, lstm,
 };
 
 /// The layers of a network.
@@ -100,6 +100,18 @@ pub enum LayerDescription {
         #[serde(default)]
         options: EventGruOptions,
     },
+    /// Gated recurrent units.
+    #[non_exhaustive]
+    Gru {
+        /// Units.
+        units: usize,
+    },
+    /// Long short-term memory.
+    #[non_exhaustive]
+    Lstm {
+        /// Units.
+        units: usize,
+    },
 }
 
 fn one() -> f64 {
@@ -177,6 +189,18 @@ impl NetworkDescription {
     #[must_use]
     pub fn event_gru(self, units: usize) -> Self {
         self.layer(LayerDescription::EventGru { units, options: EventGruOptions::default() })
+    }
+
+    /// With gated recurrent units.
+    #[must_use]
+    pub fn gru(self, units: usize) -> Self {
+        self.layer(LayerDescription::Gru { units })
+    }
+
+    /// With long short-term memory.
+    #[must_use]
+    pub fn lstm(self, units: usize) -> Self {
+        self.layer(LayerDescription::Lstm { units })
     }
 
     /// Makes the layers, their parameters by `builder` under the numbers of the layers. Gives the shape of one step of the
@@ -260,6 +284,14 @@ impl LayerDescription {
             LayerDescription::EventGru { units, options } => {
                 ensure!(*units > 0, "it has no units");
                 Ok((Box::new(event_gru(channels()?, *units, *options, builder)?), vec![*units]))
+            }
+            LayerDescription::Gru { units } => {
+                ensure!(*units > 0, "it has no units");
+                Ok((Box::new(gru(channels()?, *units, builder)?), vec![*units]))
+            }
+            LayerDescription::Lstm { units } => {
+                ensure!(*units > 0, "it has no units");
+                Ok((Box::new(lstm(channels()?, *units, builder)?), vec![*units]))
             }
         }
     }

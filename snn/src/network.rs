@@ -207,6 +207,8 @@ mod tests {
             .lif(recurrent)
             .layer(LayerDescription::Delay { steps: (0..12).map(|i| i % 4).collect() })
             .event_gru(9)
+            .gru(5)
+            .lstm(6)
             .linear(3)
             .layer(LayerDescription::LeakyIntegrator(LeakyIntegratorOptions { time_constant: 8.0, learn: true }))
     }

@@ -21,7 +21,28 @@ pub fn gru_scan(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
     differentiable3(Scan { events: None, carries: false }, input, recurrent, &threshold)
 }
 
-/// The same with events: `threshold` (units); the surrogate stands in for the derivative of the event by the state.
+/// The same from a state on, outputs (batch, units) of the step before, 0 at rest. Gives the outputs and those of the last step.
+/// No gradient flows through the state.
+///
+/// # Errors
+/// If the shapes don't fit.
+pub fn gru_scan_from(input: &Tensor, recurrent: &Tensor, state: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    let (batch, time, _) = input.dims3()?;
+    let units = recurrent.dim(0)?;
+    let state = match state {
+        Some(state) if state.dims() == [batch, units] => state.detach(),
+        Some(state) => bail!("gated recurrent unit: a state of {:?}, not ({batch}, {units})", state.shape()),
+        None => Tensor::zeros((batch, units), input.dtype(), input.device())?,
+    };
+    // Without events, state and output are the same.
+    let both = Tensor::stack(&[&state, &state], 1)?.flatten_all()?;
+    let packed = Tensor::cat(&[Tensor::zeros(units, input.dtype(), input.device())?, both], 0)?;
+    let all = differentiable3(Scan { events: None, carries: true }, input, recurrent, &packed)?;
+    let last = all.narrow(1, time, 1)?.squeeze(1)?.detach();
+    Ok((all.narrow(1, 0, time)?, last))
+}
+
+/// Outputs of units with events: `threshold` (units); the surrogate stands in for the derivative of the event by the state.
 ///
 /// # Errors
 /// If the shapes don't fit.
@@ -457,6 +478,19 @@ mod tests {
         let flat = Surrogate::Triangular { height: 0.0, width: 0.5 };
         let inputs = [input.narrow(1, 6, 11)?, recurrent.clone(), threshold.clone()];
         assert_gradients(&inputs, 1e-6, |v| Ok(event_gru_scan_from(&v[0], &v[1], &v[2], flat, Some(&state))?.0))
+    }
+
+    #[test]
+    fn pieces_of_the_plain_unit_give_what_the_whole_gives() -> Result<()> {
+        let [input, recurrent, _] = inputs(17)?;
+        let whole = gru_scan(&input, &recurrent)?;
+        let (first, state) = gru_scan_from(&input.narrow(1, 0, 6)?, &recurrent, None)?;
+        let rest = input.narrow(1, 6, 11)?;
+        let (second, last) = gru_scan_from(&rest, &recurrent, Some(&state))?;
+        assert_eq!(Tensor::cat(&[first, second], 1)?.to_vec3::<f64>()?, whole.to_vec3::<f64>()?);
+        assert_eq!(last.to_vec2::<f64>()?, whole.narrow(1, 16, 1)?.squeeze(1)?.to_vec2::<f64>()?);
+        assert!(gru_scan_from(&rest, &recurrent, Some(&state.narrow(1, 0, 4)?)).is_err());
+        assert_gradients(&[rest, recurrent], 1e-6, |v| Ok(gru_scan_from(&v[0], &v[1], Some(&state))?.0))
     }
 
     #[test]

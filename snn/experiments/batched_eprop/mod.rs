@@ -4,14 +4,15 @@
 mod recordings;
 mod spoken_digits;
 mod throughput;
+mod unseen_speakers;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{AdaptiveLif, Lif, Population, PseudoDerivative, Reset, ThresholdUnit, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::encoders::SpikeTrains;
@@ -25,9 +26,19 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "batched-eprop",
     claim: "e-prop learns from batches faster than from single sequences, in memory independent of their length",
     paper: "Knight & Nowotny, SNUFA 2021, NICE 2022",
-    parameters: &[],
+    parameters: &[
+        SIZE_OF_NETWORK,
+        spoken_digits::NEURONS,
+        spoken_digits::EPOCHS,
+        spoken_digits::RATE,
+        spoken_digits::SPARSE_RATE,
+        unseen_speakers::LSTM_RATE,
+    ],
     run,
 };
+
+const SIZE_OF_NETWORK: Parameter =
+    Parameter::count("neurons", "neurons of the network of memory and throughput", 128, 24);
 
 const INPUTS: usize = 64;
 const OUTPUTS: usize = 10;
@@ -57,8 +68,8 @@ fn off() -> RateRegulariser {
 
 fn run(settings: &Settings) -> Result<Outcome> {
     // First what says at once that its data are missing.
-    let spoken = if settings.quick { None } else { Some(spoken_digits::run(settings)?) };
-    let neurons = if settings.quick { 24 } else { 128 };
+    let spoken = if settings.quick { None } else { Some(spoken(settings)?) };
+    let neurons = settings.count(&SIZE_OF_NETWORK);
     let mut random = Random::new(settings.seed, 70);
     let network = network(neurons, &mut random)?;
     let mut measurements = vec![Measurement::at_most(
@@ -100,11 +111,23 @@ fn run(settings: &Settings) -> Result<Outcome> {
         measurements.extend(figures);
         charts.extend(more);
     }
+    let mut outcome = Outcome::new(measurements, charts);
     if let Some(spoken) = spoken {
-        measurements.extend(spoken.measurements);
-        charts.extend(spoken.charts);
+        outcome.extend(spoken);
     }
-    Ok(Outcome::new(measurements, charts).with([("neurons", neurons as f64)]))
+    Ok(outcome)
+}
+
+/// Spoken digits, of speakers that were heard in training and of others.
+fn spoken(settings: &Settings) -> Result<Outcome> {
+    let folder = settings.data.as_deref().context(
+        "this experiment needs recordings of spoken digits: clone https://github.com/Jakobovski/free-spoken-digit-dataset \
+         into DIR/fsdd, then add `--data DIR`",
+    )?;
+    let recordings = recordings::Recordings::read(&folder.join("fsdd/recordings"))?;
+    let mut outcome = spoken_digits::run(settings, &recordings)?;
+    outcome.extend(unseen_speakers::run(settings, &recordings)?);
+    Ok(outcome)
 }
 
 /// A batch gives the mean of what its sequences give, one by one.

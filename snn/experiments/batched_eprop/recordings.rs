@@ -22,17 +22,18 @@ const WIDTH: usize = 3;
 const LEVEL: f32 = 0.7;
 pub(super) const DIGITS: usize = 10;
 
-/// Spikes of recordings and the digits that are spoken.
+/// Spikes of recordings, the digits that are spoken and who speaks them.
 pub(super) struct Recordings {
     /// (recordings, frames, inputs), 0 or 1.
     spikes: Vec<f32>,
     digits: Vec<usize>,
+    speakers: Vec<String>,
+    numbers: Vec<usize>,
 }
 
 impl Recordings {
-    /// Those to learn from and those to test on, which are the first five of every speaker and digit, of a folder with files
-    /// named DIGIT_SPEAKER_NUMBER.wav.
-    pub(super) fn read(folder: &Path) -> Result<(Self, Self)> {
+    /// Those of a folder with files named DIGIT_SPEAKER_NUMBER.wav.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
         let mut files = Vec::new();
         let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
         for entry in entries {
@@ -43,21 +44,55 @@ impl Recordings {
         }
         files.sort();
         let read = files.par_iter().map(|path| -> Result<_> {
-            let (digit, number) = digit_and_number(path)
-                .with_context(|| format!("{}: not named DIGIT_SPEAKER_NUMBER.wav", path.display()))?;
-            Ok((spikes(&read_at_codec_rate(path)?), digit, number))
+            let name = name(path).with_context(|| format!("{}: not named DIGIT_SPEAKER_NUMBER.wav", path.display()))?;
+            Ok((spikes(&read_at_codec_rate(path)?), name))
         });
-        let (mut train, mut test) =
-            (Self { spikes: Vec::new(), digits: Vec::new() }, Self { spikes: Vec::new(), digits: Vec::new() });
+        let mut all = Self::none();
         for recording in read.collect::<Vec<_>>() {
-            let (spikes, digit, number) = recording?;
-            let part = if number < 5 { &mut test } else { &mut train };
-            part.spikes.extend(spikes);
-            part.digits.push(digit);
+            let (spikes, (digit, speaker, number)) = recording?;
+            all.push(&spikes, digit, speaker, number);
         }
-        let some = !train.digits.is_empty() && !test.digits.is_empty();
-        ensure!(some, "{}: no recordings to learn from or none to test on", folder.display());
+        ensure!(all.len() > 0, "{}: no recordings", folder.display());
+        Ok(all)
+    }
+
+    fn none() -> Self {
+        Self { spikes: Vec::new(), digits: Vec::new(), speakers: Vec::new(), numbers: Vec::new() }
+    }
+
+    fn push(&mut self, spikes: &[f32], digit: usize, speaker: String, number: usize) {
+        self.spikes.extend_from_slice(spikes);
+        self.digits.push(digit);
+        self.speakers.push(speaker);
+        self.numbers.push(number);
+    }
+
+    /// Those to learn from and those to test on, by speaker and number.
+    ///
+    /// # Errors
+    /// If there are none of one kind.
+    pub(super) fn split(&self, is_test: impl Fn(&str, usize) -> bool) -> Result<(Self, Self)> {
+        let (mut train, mut test) = (Self::none(), Self::none());
+        for (i, (speaker, &number)) in self.speakers.iter().zip(&self.numbers).enumerate() {
+            let part = if is_test(speaker, number) { &mut test } else { &mut train };
+            let size = FRAMES * INPUTS;
+            part.push(&self.spikes[i * size..][..size], self.digits[i], speaker.clone(), number);
+        }
+        ensure!(train.len() > 0 && test.len() > 0, "no recordings to learn from or none to test on");
         Ok((train, test))
+    }
+
+    /// Names of the speakers in alphabetical order.
+    pub(super) fn speakers(&self) -> Vec<String> {
+        let mut speakers = self.speakers.clone();
+        speakers.sort();
+        speakers.dedup();
+        speakers
+    }
+
+    /// Mean number of spikes of a recording.
+    pub(super) fn events(&self) -> f64 {
+        self.spikes.iter().map(|spike| f64::from(*spike)).sum::<f64>() / self.len() as f64
     }
 
     pub(super) fn len(&self) -> usize {
@@ -80,10 +115,11 @@ impl Recordings {
     }
 }
 
-fn digit_and_number(path: &Path) -> Option<(usize, usize)> {
+/// Digit, speaker and number.
+fn name(path: &Path) -> Option<(usize, String, usize)> {
     let mut parts = path.file_stem()?.to_str()?.split('_');
     let digit = parts.next()?.parse().ok().filter(|digit| *digit < DIGITS)?;
-    Some((digit, parts.nth(1)?.parse().ok()?))
+    Some((digit, parts.next()?.to_owned(), parts.next()?.parse().ok()?))
 }
 
 /// Spikes (frames, inputs); silence follows a short recording.
@@ -152,7 +188,12 @@ mod tests {
             tone(500.0, 8000).iter().try_for_each(|sample| wav.write_sample((9000.0 * sample) as i16))?;
             wav.finalize()?;
         }
-        let (train, test) = Recordings::read(folder.path())?;
+        let all = Recordings::read(folder.path())?;
+        assert_eq!(all.speakers(), ["ann", "bob"]);
+        let (train, test) = all.split(|speaker, _| speaker == "bob")?;
+        assert_eq!((&train.digits[..], &test.digits[..]), (&[3, 7][..], &[2][..]));
+        assert!(all.split(|_, _| false).is_err());
+        let (train, test) = all.split(|_, number| number < 5)?;
         assert_eq!((&train.digits[..], &test.digits[..]), (&[2, 7][..], &[3][..]));
         let (spikes, digits) = train.batch(&[1])?;
         assert_eq!((spikes.dims(), &digits[..]), (&[1, FRAMES, INPUTS][..], &[7][..]));

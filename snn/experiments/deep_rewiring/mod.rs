@@ -13,7 +13,7 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::ops::{gru_scan, linear};
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
@@ -27,9 +27,22 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "deep-rewiring",
     claim: "a network with a hundredth of the connections, which come and go while it learns, comes close to the dense one",
     paper: "Bellec, Kappel, Maass & Legenstein, Deep rewiring: training very sparse deep networks, ICLR 2018",
-    parameters: &[],
+    parameters: &[EPOCHS, BATCH, DENSE_RATE, FIXED_RATE, REWIRED_RATE, DENSER_RATE, SOFT_RATE],
     run,
 };
+
+const EPOCHS: Parameter = Parameter::count("epochs", "epochs of training of the perceptron", 3, 8);
+const BATCH: Parameter = Parameter::count("batch", "images in a batch", 64, 20);
+// Each kind of wiring has the learning rate that is best for it: few connections have to grow, and come and go faster.
+const DENSE_RATE: Parameter = rate("dense_rate", "learning rate at first of the dense perceptron", 5e-3);
+const FIXED_RATE: Parameter = rate("fixed_rate", "the same with few connections that stay", 2e-2);
+const REWIRED_RATE: Parameter = rate("rewired_rate", "the same with few connections that come and go", 6e-2);
+const DENSER_RATE: Parameter = rate("denser_rate", "the same with half as many connections more", 4e-2);
+const SOFT_RATE: Parameter = rate("soft_rate", "the same in the soft form", 4e-2);
+
+const fn rate(name: &'static str, description: &'static str, full: f64) -> Parameter {
+    Parameter::quantity(name, description, full, 2e-2)
+}
 
 /// The l1 norm takes a connection without gradient away within an epoch or two; a new one that finds no gradient, at once.
 const L1: f64 = 0.03;
@@ -286,12 +299,13 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
     let denser_shares = shares.map(|share| 1.5 * share);
     let denser_connectivity: Vec<_> = WEIGHTS.into_iter().zip(denser_shares).collect();
-    let epochs = if quick { 8 } else { 3 };
-    // Each has the rate that is best for it: few connections have to grow, and come and go faster.
-    let (batch, rates) = if quick {
-        (20, Rates { dense: 2e-2, fixed: 2e-2, rewired: 2e-2, denser: 2e-2, soft: 2e-2 })
-    } else {
-        (64, Rates { dense: 5e-3, fixed: 2e-2, rewired: 6e-2, denser: 4e-2, soft: 4e-2 })
+    let (epochs, batch) = (settings.count(&EPOCHS), settings.count(&BATCH));
+    let rates = Rates {
+        dense: settings.quantity(&DENSE_RATE),
+        fixed: settings.quantity(&FIXED_RATE),
+        rewired: settings.quantity(&REWIRED_RATE),
+        denser: settings.quantity(&DENSER_RATE),
+        soft: settings.quantity(&SOFT_RATE),
     };
     let trial = Trial { split: &split, epochs, batch, rate: rates.rewired, connectivity: &connectivity, seed };
     let network = |shares: &[f64]| Perceptron::new(&sizes, shares, &mut Random::new(seed, 12));
@@ -346,7 +360,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         measurements.extend(recurrent.measurements("recurrent", quick));
         charts.push(recurrent.chart("Gated recurrent units"));
     }
-    Ok(Outcome::new(measurements, charts).with([("epochs", epochs as f64), ("batch", batch as f64)]))
+    Ok(Outcome::new(measurements, charts))
 }
 
 impl Comparison {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, adaptive, regular};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
@@ -20,6 +20,12 @@ use spiccato_snn::targets::Classes;
 /// Inputs of one kind: left, right, the request to answer, and noise.
 const CHANNELS: usize = 10;
 const KINDS: usize = 4;
+
+pub(super) const DELAY: Parameter =
+    Parameter::count("evidence.delay", "from the last cue to the request in ms", 400, 400);
+pub(super) const NEURONS: Parameter = Parameter::count("evidence.neurons", "neurons", 100, 100);
+pub(super) const BATCH: Parameter = Parameter::count("evidence.batch", "sequences in a batch", 32, 32);
+pub(super) const STEPS: Parameter = Parameter::count("evidence.steps", "steps of training", 120, 120);
 
 struct Task {
     cues: usize,
@@ -86,7 +92,15 @@ impl Task {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let task = Task { cues: 3, interval: 150, delay: 400, answer: 150, neurons: 100, batch: 32, steps: 120 };
+    let task = Task {
+        cues: 3,
+        interval: 150,
+        delay: settings.count(&DELAY),
+        answer: 150,
+        neurons: settings.count(&NEURONS),
+        batch: settings.count(&BATCH),
+        steps: settings.count(&STEPS),
+    };
     let adapting = task.learn(0.03, settings.seed)?;
     let regular = task.learn(0.0, settings.seed)?;
     let last = |errors: &[(f64, f64)]| errors.last().map_or(f64::NAN, |e| e.1);

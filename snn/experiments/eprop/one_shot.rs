@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, regular};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
@@ -16,6 +16,12 @@ use spiccato_snn::learning_rule::{Backpropagation, Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{RecurrentNetwork, leaky_readout};
 use spiccato_snn::variables::Variables;
+
+pub(super) const DURATION: Parameter =
+    Parameter::count("demonstration.duration", "duration of a pattern in ms", 150, 150);
+pub(super) const NEURONS: Parameter = Parameter::count("demonstration.neurons", "neurons of either network", 60, 60);
+pub(super) const BATCH: Parameter = Parameter::count("demonstration.batch", "patterns in a batch", 16, 16);
+pub(super) const STEPS: Parameter = Parameter::count("demonstration.steps", "steps of the outer loop", 200, 200);
 
 /// Inputs of the learner, active in turns, and inputs of the teacher, each with a Gaussian around a value of the
 /// pattern.
@@ -122,7 +128,12 @@ impl Pair {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let task = Task { time: 150, neurons: 60, batch: 16, steps: 200 };
+    let task = Task {
+        time: settings.count(&DURATION),
+        neurons: settings.count(&NEURONS),
+        batch: settings.count(&BATCH),
+        steps: settings.count(&STEPS),
+    };
     let mut random = Random::new(settings.seed, 45);
     let pair = Pair::new(&task, &mut random)?;
     let (variables, rate) = (pair.variables(), 0.005);

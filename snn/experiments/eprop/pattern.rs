@@ -6,7 +6,8 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{AdaptiveLif, Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::raster::{self, raster};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, regular};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
@@ -16,6 +17,11 @@ use spiccato_snn::learning_rule::{LearningRule, Optimize};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Values;
+
+pub(super) const NEURONS: Parameter = Parameter::count("pattern.neurons", "neurons", 100, 40);
+pub(super) const DURATION: Parameter = Parameter::count("pattern.duration", "duration of the pattern in ms", 1000, 400);
+pub(super) const STEPS: Parameter = Parameter::count("pattern.steps", "steps of training", 1000, 250);
+pub(super) const LEARNING_RATE: Parameter = Parameter::quantity("pattern.rate", "learning rate", 0.003, 0.005);
 
 const INPUTS: usize = 100;
 
@@ -35,10 +41,11 @@ enum Rule {
     ReadoutOnly,
 }
 
-/// Normalised error of every step of training, and the output after the last.
+/// Normalised error of every step of training, and the output and the spikes after the last.
 struct Course {
     errors: Vec<f64>,
     output: Vec<f32>,
+    spikes: Vec<Vec<f32>>,
 }
 
 impl Course {
@@ -101,15 +108,16 @@ fn learn(rule: Rule, size: &Size, seed: u64) -> Result<(Course, Vec<f32>)> {
         adam.step(&network.variables, &gradients.store)?;
         errors.push(2.0 * gradients.loss / power);
     }
-    let output = network.respond(&batch.input)?.1.flatten_all()?.to_vec1::<f32>()?;
-    Ok((Course { errors, output }, wanted))
+    let (spikes, output) = network.respond(&batch.input)?;
+    Ok((Course { errors, output: output.flatten_all()?.to_vec1()?, spikes: spikes.squeeze(0)?.to_vec2()? }, wanted))
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let size = if settings.quick {
-        Size { neurons: 40, time: 400, steps: 250, rate: 0.005 }
-    } else {
-        Size { neurons: 100, time: 1000, steps: 1000, rate: 0.003 }
+    let size = Size {
+        neurons: settings.count(&NEURONS),
+        time: settings.count(&DURATION),
+        steps: settings.count(&STEPS),
+        rate: settings.quantity(&LEARNING_RATE),
     };
     let (readout_only, wanted) = learn(Rule::ReadoutOnly, &size, settings.seed)?;
     let (backpropagation, _) = learn(Rule::Backpropagation, &size, settings.seed)?;
@@ -160,9 +168,11 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    Ok(Outcome::new(measurements, vec![learning, output]).with([
-        ("pattern: neurons", size.neurons as f64),
-        ("pattern: milliseconds", size.time as f64),
-        ("pattern: steps of training", size.steps as f64),
-    ]))
+    let (name, course) = &courses[2];
+    let spikes = raster(
+        format!("Spikes after training by {name}"),
+        "time, ms",
+        vec![raster::Population::of_values("", &course.spikes)],
+    );
+    Ok(Outcome::new(measurements, vec![learning, output, spikes]))
 }

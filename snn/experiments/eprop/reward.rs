@@ -10,7 +10,7 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, adaptive, regular};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
@@ -20,6 +20,11 @@ use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::{OutputError, softmax};
+
+pub(super) const DELAY: Parameter = Parameter::count("reward.delay", "from the cue to the decision in ms", 300, 300);
+pub(super) const NEURONS: Parameter = Parameter::count("reward.neurons", "neurons; half of them adapt", 100, 100);
+pub(super) const BATCH: Parameter = Parameter::count("reward.batch", "trials in a batch", 12, 12);
+pub(super) const UPDATES: Parameter = Parameter::count("reward.updates", "steps of training", 250, 250);
 
 const CHANNELS: usize = 10;
 const CUE: usize = 100;
@@ -74,7 +79,8 @@ impl OutputError for Trials {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let (delay, neurons, batch, updates) = (300, 100, 12, 250);
+    let (delay, neurons) = (settings.count(&DELAY), settings.count(&NEURONS));
+    let (batch, updates) = (settings.count(&BATCH), settings.count(&UPDATES));
     let whole = learn(settings.seed, delay, neurons, batch, updates, true)?;
     let blind = learn(settings.seed, delay, neurons, batch, updates, false)?;
     let tail = |rewards: &[f64]| {

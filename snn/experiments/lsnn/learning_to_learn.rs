@@ -3,12 +3,12 @@
 //! one; it has to predict the next. After training its weights are fixed: what it learns about a new function is in its
 //! activity only.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
@@ -17,8 +17,18 @@ use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::OutputError;
 
+pub(super) const EXAMPLES: Parameter = Parameter::count("functions.examples", "examples of a function", 25, 25);
+pub(super) const LENGTH: Parameter = Parameter::count("functions.length", "duration of an example in ms", 12, 12);
+pub(super) const NEURONS: Parameter = Parameter::count("functions.neurons", "neurons; half of them adapt", 100, 100);
+pub(super) const BATCH: Parameter = Parameter::count("functions.batch", "functions in a batch", 32, 32);
+pub(super) const STEPS: Parameter = Parameter::count("functions.steps", "steps of training", 700, 700);
+pub(super) const LEARNING_RATE: Parameter =
+    Parameter::quantity("functions.rate", "learning rate at first; it falls to a tenth", 0.005, 0.005);
+
 /// Inputs that encode one number, each with a Gaussian around its own place.
 const CHANNELS: usize = 16;
+/// The 20th example, by the index.
+const EVALUATED: usize = 19;
 const SIZE_RANGE: (f64, f64) = (0.5, 1.5);
 
 struct Task {
@@ -103,7 +113,15 @@ impl Task {
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let task = Task { shots: 25, length: 12, neurons: 100, batch: 32, steps: 700, rate: 0.005 };
+    let task = Task {
+        shots: settings.count(&EXAMPLES),
+        length: settings.count(&LENGTH),
+        neurons: settings.count(&NEURONS),
+        batch: settings.count(&BATCH),
+        steps: settings.count(&STEPS),
+        rate: settings.quantity(&LEARNING_RATE),
+    };
+    ensure!(task.shots > EVALUATED, "functions.examples = {}: at least {} are needed", task.shots, EVALUATED + 1);
     let mut random = Random::new(settings.seed, 60);
     let half = task.neurons / 2;
     let adaptation_time = (task.shots * task.length) as f64;
@@ -125,7 +143,7 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         adam.set_rate(task.rate * 0.1f64.powf((step + 1) as f64 / task.steps as f64));
     }
     let after = errors()?;
-    let over_first = |errors: &[f64]| errors[19] / errors[0];
+    let over_first = |errors: &[f64]| errors[EVALUATED] / errors[0];
     let measurement = Measurement::at_most(
         "learning to learn, weights fixed",
         "error at example 20 over the first",

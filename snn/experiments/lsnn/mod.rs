@@ -4,7 +4,9 @@
 //! - [`sequential_images`]: images read pixel by pixel.
 //! - [`store_recall`]: a value is to be kept over seconds and told on request.
 //! - [`learning_to_learn`]: trained on a family of functions, the network learns a new one with its weights fixed.
+//! - [`bandits`]: trained by rewards on a family of bandits, the network learns which arm of a new one is better.
 
+mod bandits;
 mod learning_to_learn;
 mod sequential_images;
 mod store_recall;
@@ -17,9 +19,38 @@ use super::{Experiment, Outcome, Settings};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "lsnn",
-    claim: "with adaptive thresholds a spiking network remembers over seconds, and learns to learn",
+    claim: "with adaptive thresholds a spiking network remembers over seconds as long short-term memory does, with few \
+            connections too, and learns to learn, from examples and from rewards",
     paper: "Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS 2018",
-    parameters: &[],
+    parameters: &[
+        store_recall::SYMBOLS,
+        store_recall::LENGTH,
+        store_recall::DELAY,
+        store_recall::NEURONS,
+        store_recall::BATCH,
+        store_recall::STEPS,
+        store_recall::LEARNING_RATE,
+        store_recall::SPARSE_RATE,
+        store_recall::SPARSE_L1,
+        store_recall::LSTM_RATE,
+        bandits::PULLS,
+        bandits::LENGTH,
+        bandits::NEURONS,
+        bandits::BATCH,
+        bandits::UPDATES,
+        bandits::LEARNING_RATE,
+        learning_to_learn::EXAMPLES,
+        learning_to_learn::LENGTH,
+        learning_to_learn::NEURONS,
+        learning_to_learn::BATCH,
+        learning_to_learn::STEPS,
+        learning_to_learn::LEARNING_RATE,
+        sequential_images::NEURONS,
+        sequential_images::BATCH,
+        sequential_images::STEPS,
+        sequential_images::LEARNING_RATE,
+        sequential_images::TESTED,
+    ],
     run,
 };
 
@@ -47,13 +78,18 @@ fn neuron(adaptation_time: f64, strength: f64) -> AdaptiveLif {
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
+    let memory = || -> Result<Outcome> {
+        let mut outcome = store_recall::run(settings)?;
+        outcome.extend(bandits::run(settings)?);
+        Ok(outcome)
+    };
     if settings.quick {
-        return store_recall::run(settings);
+        return memory();
     }
     // First what says at once that its data are missing.
     let mut outcome = sequential_images::run(settings)?;
-    let (recall, learning) = rayon::join(|| store_recall::run(settings), || learning_to_learn::run(settings));
-    outcome.extend(recall?);
+    let (memory, learning) = rayon::join(memory, || learning_to_learn::run(settings));
+    outcome.extend(memory?);
     outcome.extend(learning?);
     Ok(outcome)
 }

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
@@ -22,13 +22,15 @@ use spiccato_snn::variables::Variables;
 const LEVELS: usize = 20;
 /// Steps of the cue, in which the answer counts.
 const CUE: usize = 20;
-const NEURONS: usize = 120;
 /// An image is gone by in about as many steps.
 const ADAPTATION_TIME: f64 = 200.0;
-const BATCH: usize = 64;
-const STEPS: usize = 1500;
-const RATE: f64 = 0.01;
-const TESTED: usize = 1000;
+
+pub(super) const NEURONS: Parameter = Parameter::count("images.neurons", "neurons", 120, 120);
+pub(super) const BATCH: Parameter = Parameter::count("images.batch", "images in a batch", 64, 64);
+pub(super) const STEPS: Parameter = Parameter::count("images.steps", "steps of training", 1500, 1500);
+pub(super) const LEARNING_RATE: Parameter =
+    Parameter::quantity("images.rate", "learning rate at first; it falls to a tenth", 0.01, 0.01);
+pub(super) const TESTED: Parameter = Parameter::count("images.tested", "images to test on", 1000, 1000);
 
 fn batch(images: &Images, indices: &[usize]) -> Result<Batch<Classes>> {
     let (items, pixels) = (indices.len(), images.side * images.side);
@@ -45,11 +47,13 @@ fn batch(images: &Images, indices: &[usize]) -> Result<Batch<Classes>> {
 
 /// Percent of right answers on images not seen in training, by step of training; `strength` of the adaptation of half of
 /// the neurons. Without recurrent synapses nothing but the membranes remembers.
-fn learn(split: &Split, strength: f64, recurrent: bool, seed: u64) -> Result<Vec<(f64, f64)>> {
-    let mut random = Random::new(seed, 55);
+fn learn(split: &Split, strength: f64, recurrent: bool, settings: &Settings) -> Result<Vec<(f64, f64)>> {
+    let (neurons, size, steps) = (settings.count(&NEURONS), settings.count(&BATCH), settings.count(&STEPS));
+    let rate = settings.quantity(&LEARNING_RATE);
+    let mut random = Random::new(settings.seed, 55);
     let population = Population::new(vec![
-        (neuron(ADAPTATION_TIME, 0.0), NEURONS / 2),
-        (neuron(ADAPTATION_TIME, strength), NEURONS - NEURONS / 2),
+        (neuron(ADAPTATION_TIME, 0.0), neurons / 2),
+        (neuron(ADAPTATION_TIME, strength), neurons - neurons / 2),
     ]);
     let sizes = (2 * LEVELS + 1, CLASSES);
     let network = RecurrentNetwork::new(sizes, population, PSEUDO_DERIVATIVE, decay(1.0, 20.0), &mut random)?;
@@ -62,8 +66,8 @@ fn learn(split: &Split, strength: f64, recurrent: bool, seed: u64) -> Result<Vec
         }
     }
     let mut rule = Bptt { network: &network, detach: Detach::default(), regulariser: RateRegulariser::new(20.0, 0.01) };
-    let mut adam = Optimizer::new(Method::Adam, RATE);
-    let tested: Vec<usize> = (0..split.test.len().min(TESTED)).collect();
+    let mut adam = Optimizer::new(Method::Adam, rate);
+    let tested: Vec<usize> = (0..split.test.len().min(settings.count(&TESTED))).collect();
     let right = || -> Result<f64> {
         let mut wrong = 0.0;
         for indices in tested.chunks(100) {
@@ -75,14 +79,14 @@ fn learn(split: &Split, strength: f64, recurrent: bool, seed: u64) -> Result<Vec
     };
     let mut course = vec![(0.0, right()?)];
     let mut order = Vec::new();
-    for step in 1..=STEPS {
-        if order.len() < BATCH {
+    for step in 1..=steps {
+        if order.len() < size {
             order = split.train.shuffled(&mut random);
         }
-        let indices = order.split_off(order.len() - BATCH);
+        let indices = order.split_off(order.len().saturating_sub(size));
         train_step(&mut rule, &mut adam, &learning, &batch(&split.train, &indices)?)?;
-        adam.set_rate(RATE * 0.1f64.powf(step as f64 / STEPS as f64));
-        if step % (STEPS / 10) == 0 {
+        adam.set_rate(rate * 0.1f64.powf(step as f64 / steps as f64));
+        if step % (steps / 10).max(1) == 0 {
             course.push((step as f64, right()?));
         }
     }
@@ -92,7 +96,7 @@ fn learn(split: &Split, strength: f64, recurrent: bool, seed: u64) -> Result<Vec
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let Split { train, test } = settings.mnist()?;
     let split = Split { train: train.halved(), test: test.halved() };
-    let learn = |strength, recurrent| learn(&split, strength, recurrent, settings.seed);
+    let learn = |strength, recurrent| learn(&split, strength, recurrent, settings);
     let (adapting, (regular, alone)) =
         rayon::join(|| learn(40.0, true), || rayon::join(|| learn(0.0, true), || learn(0.0, false)));
     let (adapting, regular, alone) = (adapting?, regular?, alone?);

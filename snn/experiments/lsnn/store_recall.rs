@@ -6,20 +6,53 @@ use candle_core::{Device, Tensor};
 use spiccato_neurons::dynamics::{Population, decay};
 use spiccato_neurons::ops::Detach;
 
-use super::super::{Measurement, Outcome, Settings};
+use super::super::lstm_baseline;
+use super::super::raster::{self, raster};
+use super::super::{Measurement, Outcome, Parameter, Settings};
 use super::{PSEUDO_DERIVATIVE, neuron};
 use spiccato_neurons::Random;
-use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
+use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::encoders::SpikeTrains;
 use spiccato_snn::learning_rule::{Optimize, train_step};
 use spiccato_snn::optimizer::{Method, Optimizer};
 use spiccato_snn::recurrent_network::{Batch, Bptt, RateRegulariser, RecurrentNetwork};
+use spiccato_snn::rewiring::{DeepRewiring, FixedMask, Formation, Walk};
+use spiccato_snn::rules::{Backpropagation, Rule};
 use spiccato_snn::targets::Classes;
+
+pub(super) const SYMBOLS: Parameter = Parameter::count("recall.symbols", "symbols in a sequence", 12, 4);
+pub(super) const LENGTH: Parameter = Parameter::count("recall.length", "duration of a symbol in ms", 100, 40);
+pub(super) const DELAY: Parameter =
+    Parameter::quantity("recall.delay", "mean number of symbols from store to recall", 8.0, 2.0);
+pub(super) const NEURONS: Parameter =
+    Parameter::count("recall.neurons", "neurons of either kind, regular and adapting", 10, 10);
+pub(super) const BATCH: Parameter = Parameter::count("recall.batch", "sequences in a batch", 64, 16);
+pub(super) const STEPS: Parameter = Parameter::count("recall.steps", "steps of training at most", 200, 60);
+pub(super) const LEARNING_RATE: Parameter =
+    Parameter::quantity("recall.rate", "learning rate at first; it falls to 0.3 of that", 0.01, 0.01);
+pub(super) const SPARSE_RATE: Parameter =
+    Parameter::quantity("recall.sparse_rate", "the same with few connections", 0.02, 0.02);
+pub(super) const SPARSE_L1: Parameter =
+    Parameter::quantity("recall.sparse_l1", "strength of the l1 norm of DEEP R", 0.001, 0.001);
+pub(super) const LSTM_RATE: Parameter =
+    Parameter::quantity("recall.lstm_rate", "the same of long short-term memory", 0.02, 0.05);
 
 /// Inputs each for the bit 0, the bit 1, the command to store and the command to recall.
 const CHANNELS: usize = 25;
 const KINDS: usize = 4;
 const RATE: f64 = 0.05;
+/// Share of the connections of sparse networks, that of the paper.
+const SPARSE: [(&str, f64); 2] = [("input", 0.12), ("recurrent", 0.12)];
+const TEMPERATURE: f64 = 1e-5;
+
+/// How the connections are treated.
+#[derive(Clone, Copy, PartialEq)]
+enum Wiring {
+    Dense,
+    Rewired,
+    /// As few as the rewired ones, but always the same.
+    Fixed,
+}
 
 struct Task {
     symbols: usize,
@@ -31,6 +64,9 @@ struct Task {
     regular: usize,
     batch: usize,
     steps: usize,
+    /// Strength of the l1 norm of DEEP R.
+    l1: f64,
+    seed: u64,
 }
 
 /// What is presented in one symbol.
@@ -91,37 +127,90 @@ impl Task {
         Ok(Batch { input, target: Classes::new(labels, time) })
     }
 
-    fn learn(&self, strength: f64, seed: u64) -> Result<Learned> {
-        let mut random = Random::new(seed, 50);
-        let adaptation_time = 2.0 * self.delay * self.length as f64;
-        let population = Population::new(vec![
-            (neuron(adaptation_time, 0.0), self.regular),
-            (neuron(adaptation_time, strength), self.regular),
-        ]);
-        let network =
-            RecurrentNetwork::new((KINDS * CHANNELS, 2), population, PSEUDO_DERIVATIVE, decay(1.0, 20.0), &mut random)?;
-        let mut rule =
-            Bptt { network: &network, detach: Detach::default(), regulariser: RateRegulariser::new(20.0, 0.01) };
-        let mut adam = Optimizer::new(Method::Adam, 0.01);
-        let test = self.batch(128, &mut random)?;
-        let error = || -> Result<f64> {
-            let (_, readout) = network.respond(&test.input)?;
-            Ok(test.target.error(&readout.flatten_all()?.to_vec1::<f32>()?))
-        };
+    /// Time constant of the adaptation.
+    fn memory(&self) -> f64 {
+        2.0 * self.delay * self.length as f64
+    }
+
+    /// Share of wrong recalls on `test` by step of training, until hardly any is wrong. `step` learns from a batch at a share
+    /// of the first learning rate, `readout` answers.
+    fn course(
+        &self,
+        test: &Batch<Classes>,
+        random: &mut Random,
+        mut step: impl FnMut(&Batch<Classes>, f64) -> Result<()>,
+        readout: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Vec<(f64, f64)>> {
+        let error =
+            || Ok::<_, anyhow::Error>(test.target.error(&readout(&test.input)?.flatten_all()?.to_vec1::<f32>()?));
         let mut errors = vec![(0.0, error()?)];
-        for step in 1..=self.steps {
-            let batch = self.batch(self.batch, &mut random)?;
-            train_step(&mut rule, &mut adam, &network.variables, &batch)?;
-            adam.set_rate(0.01 * 0.3f64.powf(step as f64 / self.steps as f64));
-            if step % (self.steps / 10) == 0 {
-                errors.push((step as f64, error()?));
+        for number in 1..=self.steps {
+            let share = 0.3f64.powf((number - 1) as f64 / self.steps as f64);
+            step(&self.batch(self.batch, random)?, share)?;
+            if number % (self.steps / 10).max(1) == 0 {
+                errors.push((number as f64, error()?));
                 if errors.last().is_some_and(|e| e.1 < 0.01) {
                     break;
                 }
             }
         }
+        Ok(errors)
+    }
+
+    /// Spiking neurons, half of them with an adaptation of this strength.
+    fn learn(&self, strength: f64, wiring: Wiring, rate: f64) -> Result<Learned> {
+        let mut random = Random::new(self.seed, 50);
+        let population = Population::new(vec![
+            (neuron(self.memory(), 0.0), self.regular),
+            (neuron(self.memory(), strength), self.regular),
+        ]);
+        let network =
+            RecurrentNetwork::new((KINDS * CHANNELS, 2), population, PSEUDO_DERIVATIVE, decay(1.0, 20.0), &mut random)?;
+        let variables = &network.variables;
+        let adam = Optimizer::new(Method::Adam, rate);
+        let mut draw = Random::new(self.seed, 53);
+        if wiring != Wiring::Dense {
+            // Few connections drive a neuron as much as all did.
+            for (name, share) in SPARSE {
+                let variable = variables.get(name)?;
+                variable.set(&(variable.as_tensor() / share.sqrt())?)?;
+            }
+        }
+        let mut optimizer: Box<dyn Optimize> = match wiring {
+            Wiring::Dense => Box::new(adam),
+            Wiring::Fixed => Box::new(FixedMask::new(adam, variables, &SPARSE, &mut draw)?),
+            Wiring::Rewired => {
+                let walk = Walk { rate, l1: self.l1, temperature: TEMPERATURE };
+                Box::new(DeepRewiring::new(adam, variables, &SPARSE, walk, Formation::Constant, draw)?)
+            }
+        };
+        let mut rule =
+            Bptt { network: &network, detach: Detach::default(), regulariser: RateRegulariser::new(20.0, 0.01) };
+        let test = self.batch(128, &mut random)?;
+        let step = |batch: &Batch<Classes>, share: f64| {
+            optimizer.set_rate(rate * share);
+            train_step(&mut rule, &mut optimizer, variables, batch).map(|_| ())
+        };
+        let errors = self.course(&test, &mut random, step, |input| Ok(network.respond(input)?.1))?;
         let (spikes, _) = network.respond(&test.input.narrow(0, 0, 1)?)?;
-        Ok(Learned { errors, spikes: spikes.get(0)?.to_vec2()? })
+        let parameters = variables.iter().map(|(_, variable)| variable.elem_count()).sum();
+        Ok(Learned { errors, spikes: spikes.get(0)?.to_vec2()?, parameters })
+    }
+
+    /// Long short-term memory of as many parameters; its time constants begin up to that of the adaptation.
+    fn learn_lstm(&self, parameters: usize, rate: f64) -> Result<Vec<(f64, f64)>> {
+        let mut random = Random::new(self.seed, 50);
+        let inputs = KINDS * CHANNELS;
+        let units = lstm_baseline::units(inputs, 2, parameters);
+        let network = lstm_baseline::network(inputs, units, 2, self.memory(), self.seed)?;
+        let mut rule = Backpropagation { truncate: None, clip: Some(1.0) };
+        let mut adam = Optimizer::new(Method::Adam, rate);
+        let test = self.batch(128, &mut random)?;
+        let step = |batch: &Batch<Classes>, share: f64| {
+            adam.set_rate(rate * share);
+            rule.learn(&network, &mut adam, &batch.input, &batch.target).map(|_| ())
+        };
+        self.course(&test, &mut random, step, |input| network.respond(input))
     }
 }
 
@@ -129,39 +218,73 @@ impl Task {
 struct Learned {
     errors: Vec<(f64, f64)>,
     spikes: Vec<Vec<f32>>,
+    parameters: usize,
 }
 
 pub(super) fn run(settings: &Settings) -> Result<Outcome> {
-    let task = if settings.quick {
-        Task { symbols: 4, length: 40, delay: 2.0, regular: 10, batch: 16, steps: 60 }
-    } else {
-        Task { symbols: 12, length: 100, delay: 8.0, regular: 10, batch: 64, steps: 200 }
+    let task = Task {
+        symbols: settings.count(&SYMBOLS),
+        length: settings.count(&LENGTH),
+        delay: settings.quantity(&DELAY),
+        regular: settings.count(&NEURONS),
+        batch: settings.count(&BATCH),
+        steps: settings.count(&STEPS),
+        l1: settings.quantity(&SPARSE_L1),
+        seed: settings.seed,
     };
-    let adapting = task.learn(170.0, settings.seed)?;
-    let last = |learned: &Learned| learned.errors.last().map_or(f64::NAN, |e| e.1);
-    let bound = if settings.quick { 0.2 } else { 0.05 };
-    let metric = "share of wrong recalls";
-    // Over the short delay of the quick form, regular neurons remember too; untrained ones never do.
-    let regular = if settings.quick { None } else { Some(task.learn(0.0, settings.seed)?) };
+    let (rate, sparse_rate) = (settings.quantity(&LEARNING_RATE), settings.quantity(&SPARSE_RATE));
+    let adapting = task.learn(170.0, Wiring::Dense, rate)?;
+    let lstm = task.learn_lstm(adapting.parameters, settings.quantity(&LSTM_RATE))?;
+    let last = |errors: &[(f64, f64)]| errors.last().map_or(f64::NAN, |e| e.1);
+    let points = |errors: &[(f64, f64)]| 100.0 * last(errors);
+    let ours = points(&adapting.errors);
     let untrained = adapting.errors.first().map_or(f64::NAN, |e| e.1);
-    let mut measurements = vec![
-        Measurement::at_most("store and recall, half of the neurons adapt", metric, last(&adapting), bound)
-            .against(untrained)
-            .ablated(regular.as_ref().map_or(untrained, last)),
+    let metric = "share of wrong recalls";
+    let against_lstm = "points of wrong recalls above those of long short-term memory of as many parameters";
+    let all = "store and recall, half of the neurons adapt";
+    let mut series = vec![
+        Series::new("half of the neurons adapt", adapting.errors.clone()),
+        Series::new("long short-term memory", lstm.clone()),
     ];
-    let mut series = vec![Series::new("half of the neurons adapt", adapting.errors.clone())];
-    if let Some(regular) = regular {
-        measurements.push(
+    let rewired = task.learn(170.0, Wiring::Rewired, sparse_rate)?.errors;
+    series.push(Series::new("12 % of the connections, DEEP R", rewired.clone()));
+    let sparse = "store and recall, DEEP R";
+    let measurements = if settings.quick {
+        // Over the short delay of the quick form, regular neurons remember too; untrained ones never do.
+        vec![
+            Measurement::at_most(all, metric, last(&adapting.errors), 0.2).ablated(untrained),
+            Measurement::at_most(all, against_lstm, ours - points(&lstm), 15.0)
+                .ablated(100.0 * untrained - points(&lstm)),
+            Measurement::at_most(
+                sparse,
+                "points of wrong recalls above those with all connections, with 12 % of them",
+                points(&rewired) - ours,
+                20.0,
+            )
+            .ablated(100.0 * untrained - ours),
+        ]
+    } else {
+        let regular = task.learn(0.0, Wiring::Dense, rate)?.errors;
+        let fixed = task.learn(170.0, Wiring::Fixed, sparse_rate)?.errors;
+        let measurements = vec![
+            Measurement::at_most(all, metric, last(&adapting.errors), 0.05).against(untrained).ablated(last(&regular)),
             Measurement::at_least("store and recall, none adapts", metric, last(&regular), 0.25)
-                .ablated(last(&adapting)),
-        );
-        series.push(Series::new("none adapts", regular.errors));
-    }
-    let raster =
-        adapting.spikes.iter().enumerate().flat_map(|(t, row)| {
-            row.iter().enumerate().filter(|(_, z)| **z > 0.0).map(move |(j, _)| (t as f64, j as f64))
-        });
-    let raster = Series { name: String::new(), points: raster.collect(), style: Style::Dots(1.0) };
+                .ablated(last(&adapting.errors)),
+            Measurement::at_most(all, against_lstm, ours - points(&lstm), 3.0).ablated(points(&regular) - points(&lstm)),
+            Measurement::at_least(all, "points of wrong recalls below those if none adapts", points(&regular) - ours, 5.0)
+                .ablated(0.0),
+            Measurement::at_most(
+                sparse,
+                "points of wrong recalls above those with all connections, with 12 % of them; as many fixed ones as baseline",
+                points(&rewired) - ours,
+                3.0,
+            )
+            .against(points(&fixed) - ours)
+            .ablated(100.0 * untrained - ours),
+        ];
+        series.extend([Series::new("none adapts", regular), Series::new("12 % of the connections, fixed", fixed)]);
+        measurements
+    };
     let learning = Chart {
         title: "Store and recall".to_owned(),
         x: Axis::linear("step of training"),
@@ -170,17 +293,11 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: SIZE,
     };
-    let activity = Chart {
-        title: format!("Spikes after training; neurons from {} on adapt", task.regular),
-        x: Axis::linear("time, ms"),
-        y: Axis::linear("neuron"),
-        series: vec![raster],
-        marks: Vec::new(),
-        size: (SIZE.0, SIZE.1 / 2),
+    let population = |name: &str, first: usize| {
+        let rows: Vec<_> = adapting.spikes.iter().map(|row| row[first..first + task.regular].to_vec()).collect();
+        raster::Population::of_values(name, &rows)
     };
-    Ok(Outcome::new(measurements, vec![learning, activity]).with([
-        ("store and recall: milliseconds a symbol", task.length as f64),
-        ("store and recall: symbols of delay", task.delay),
-        ("store and recall: steps of training", task.steps as f64),
-    ]))
+    let populations = vec![population("regular", 0), population("adapting", task.regular)];
+    let activity = raster("Spikes after training", "time, ms", populations);
+    Ok(Outcome::new(measurements, vec![learning, activity]))
 }

@@ -9,8 +9,10 @@ mod containers;
 mod convolution;
 mod delay;
 mod event_gru;
+mod gru;
 mod leaky_integrator;
 mod linear;
+mod lstm;
 mod pooling;
 mod spiking;
 
@@ -23,8 +25,10 @@ pub use containers::{Recurrent, Sequential, recurrent};
 pub use convolution::{Conv2d, Conv2dOptions, conv2d};
 pub use delay::{Delay, delay};
 pub use event_gru::{EventGru, EventGruOptions, event_gru};
+pub use gru::{Gru, gru};
 pub use leaky_integrator::{LeakyIntegrator, LeakyIntegratorOptions, leaky_integrator};
 pub use linear::{Linear, LinearOptions, linear};
+pub use lstm::{Lstm, lstm};
 pub use pooling::{Pool2d, Pooling};
 pub use spiking::{Lif, LifOptions, lif};
 

@@ -78,7 +78,9 @@ pub fn export(network: &Network, dt: f64) -> Result<Graph, Error> {
                 let r = scaled(&tau, 1.0 / dt);
                 Node::Neurons(Neurons { leak: Some((tau, Array::full(&shape, 0.0))), r, synapse: None, firing: None })
             }
-            LayerDescription::EventGru { .. } => return Err(inexpressible("it has no gated units")),
+            LayerDescription::EventGru { .. } | LayerDescription::Gru { .. } | LayerDescription::Lstm { .. } => {
+                return Err(inexpressible("it has no gated units"));
+            }
         };
         let name = number.to_string();
         graph.nodes.insert(name.clone(), node);
