@@ -27,7 +27,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             neurons do, where maximum likelihood without them doesn't",
     paper: "Bellec, Wang, Modirshanechi, Brea & Gerstner, Fitting summary statistics of neural data with a differentiable \
             spiking network simulator, NeurIPS 2021",
-    parameters: &[RECORDED, HIDDEN, TRIALS, TIME, ITERATIONS, BATCH, RATE],
+    parameters: &[RECORDED, HIDDEN, TRIALS, TIME, ITERATIONS, BATCH, RATE, LIKELIHOOD, HISTOGRAM, COVARIANCES],
     run,
 };
 
@@ -36,10 +36,6 @@ const DELAYS: usize = 4;
 /// Delays of the covariances that are measured, from 0 on.
 const LAGS: usize = 8;
 const INPUTS: usize = 3;
-/// What the parts of the loss count for.
-const LIKELIHOOD: f64 = 0.4;
-const HISTOGRAM: f64 = 5.0;
-const COVARIANCES: f64 = 100.0;
 /// Trials that the figures are measured on.
 const TEST: usize = 300;
 
@@ -51,6 +47,11 @@ const TIME: Parameter = Parameter::count("time", "steps of a trial", 80, 60);
 const ITERATIONS: Parameter = Parameter::count("iterations", "steps of learning", 300, 150);
 const BATCH: Parameter = Parameter::count("batch", "trials that a step of learning sees, and samples", 20, 20);
 const RATE: Parameter = Parameter::quantity("rate", "learning rate at first", 0.02, 0.02);
+const LIKELIHOOD: Parameter =
+    Parameter::quantity("likelihood", "weight of the recorded spikes' likelihood in the loss", 0.4, 0.4);
+const HISTOGRAM: Parameter = Parameter::quantity("histogram", "weight of the histogram's error in the loss", 5.0, 5.0);
+const COVARIANCES: Parameter =
+    Parameter::quantity("covariances", "weight of the noise covariances' error in the loss", 100.0, 100.0);
 
 /// A network to record from and the size of the recording.
 struct Problem {
@@ -68,6 +69,8 @@ struct Problem {
     iterations: usize,
     batch: usize,
     rate: f64,
+    /// What likelihood, histogram and covariances count for in the loss.
+    weights: [f64; 3],
 }
 
 impl Problem {
@@ -86,6 +89,7 @@ impl Problem {
             iterations: settings.count(&ITERATIONS),
             batch: settings.count(&BATCH).clamp(2, trials),
             rate: settings.quantity(&RATE),
+            weights: [LIKELIHOOD, HISTOGRAM, COVARIANCES].map(|weight| settings.quantity(&weight)),
         }
     }
 
@@ -193,6 +197,7 @@ enum Fit {
 struct Rule<'a> {
     network: &'a BernoulliNetwork,
     fit: Fit,
+    weights: [f64; 3],
     stimulus: Tensor,
     histogram: Tensor,
     covariances: Tensor,
@@ -202,16 +207,17 @@ struct Rule<'a> {
 impl LearningRule<Tensor> for Rule<'_> {
     fn gradients(&mut self, spikes: &Tensor) -> Result<Gradients> {
         let recorded = spikes.dim(2)?;
+        let [likelihood, of_histogram, of_covariances] = self.weights;
         let seen = |tensor: &Tensor| tensor.narrow(2, 0, recorded);
         let given = self.network.sample_given(spikes, &self.stimulus, &mut self.random)?;
-        let mut loss = (surprise(&seen(&given.log_odds)?, spikes)? * LIKELIHOOD)?;
+        let mut loss = (surprise(&seen(&given.log_odds)?, spikes)? * likelihood)?;
         if self.fit == Fit::SampleAndMeasure {
             let sample = self.network.sample(&self.stimulus, &mut self.random)?;
             let modelled = histogram(&sigmoid(&seen(&sample.log_odds)?)?)?;
             let covariances = noise_covariances(&seen(&sample.spikes)?, LAGS)?;
             let error = (covariances - &self.covariances)?.sqr()?.sum_all()?;
-            loss = (loss + (histogram_error(&modelled, &self.histogram)? * HISTOGRAM)?)?;
-            loss = (loss + (error * (COVARIANCES / recorded as f64))?)?;
+            loss = (loss + (histogram_error(&modelled, &self.histogram)? * of_histogram)?)?;
+            loss = (loss + (error * (of_covariances / recorded as f64))?)?;
         }
         Ok(Gradients { store: loss.backward()?, loss: f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?) })
     }
@@ -229,6 +235,7 @@ fn fit(recording: &Recording, problem: &Problem, hidden: usize, fit: Fit, seed: 
     let mut rule = Rule {
         network: &network,
         fit,
+        weights: problem.weights,
         stimulus: recording.stimulus.narrow(0, 0, problem.batch)?,
         histogram: histogram(&recording.spikes)?,
         covariances: noise_covariances(&recording.spikes, LAGS)?,
