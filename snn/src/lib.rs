@@ -22,8 +22,8 @@
 //! ```
 //!
 //! - [`layers`]: affine maps, convolutions, integrate-and-fire neurons with adaptation, currents and time constants that are
-//!   learned, leaky integrators, event-based gated units, delays; [`description`] and [`network`] put them together, save
-//!   and load them. Every layer takes the state that an earlier call left, so sequences can be streamed.
+//!   learned, leaky integrators, gated units, plain and event-based, long short-term memory, delays; [`description`] and
+//!   [`network`] put them together, save and load them. Every layer takes the state that an earlier call left, so sequences can be streamed.
 //! - [`rules`]: backpropagation through time, e-prop, forward propagation through time; [`rewiring`] keeps weights sparse
 //!   under any of them. [`training`]: one loop for all.
 //! - [`dataset`]: npz files of events or arrays, IDX images, folders of recordings, and encoders.

@@ -36,7 +36,7 @@ pub(super) const PLAIN_RATE: Parameter = Parameter::quantity(
 pub(super) const ACTIVITY: Parameter = Parameter::quantity(
     "language.activity",
     "weight of the share of event-based units that speak in what is minimised",
-    0.3,
+    0.05,
     0.3,
 );
 

@@ -19,8 +19,8 @@ use super::{Experiment, Outcome, Settings};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "lsnn",
-    claim: "with adaptive thresholds a spiking network remembers over seconds as long short-term memory does, with few \
-            connections too, and learns to learn, from examples and from rewards",
+    claim: "with adaptive thresholds a spiking network remembers over seconds as long short-term memory does, and learns to \
+            learn, from examples and from rewards",
     paper: "Bellec, Salaj, Subramoney, Legenstein & Maass, NeurIPS 2018",
     parameters: &[
         store_recall::SYMBOLS,
