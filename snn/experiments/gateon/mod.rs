@@ -52,7 +52,7 @@ pub(super) const HUNDRED: Experiment = Experiment {
     name: "gateon-hundred-tasks",
     claim: "a network with gates and availability learns a hundred tasks one after the other",
     paper: PAPER,
-    parameters: &[MANY_TASKS, MANY_UNITS, MANY_OPEN, MANY_STEPS, MANY_BATCH, MANY_RATE],
+    parameters: &[MANY_TASKS, MANY_UNITS, MANY_OPEN, MANY_STEPS, MANY_BATCH, MANY_RATE, MANY_AGEING],
     run: run_hundred,
 };
 
@@ -92,6 +92,12 @@ const MANY_OPEN: Parameter = Parameter::quantity("open", "share of the gates tha
 const MANY_STEPS: Parameter = Parameter::count("steps", "steps of learning a task", 50, 40);
 const MANY_BATCH: Parameter = Parameter::count("batch", "images in a step", 128, 50);
 const MANY_RATE: Parameter = Parameter::quantity("rate", "learning rate", 5e-3, 2e-2);
+const MANY_AGEING: Parameter = Parameter::quantity(
+    "ageing",
+    "share by which a weight of mean relevance becomes less available in a step",
+    AGEING,
+    AGEING,
+);
 
 /// By how much a weight of mean relevance becomes less available in a step, as in the authors' code.
 const AGEING: f64 = 0.01;
@@ -304,7 +310,7 @@ fn run_hundred(settings: &Settings) -> Result<Outcome> {
         steps: settings.count(&MANY_STEPS),
         batch: settings.count(&MANY_BATCH),
         rate: settings.quantity(&MANY_RATE),
-        ageing: AGEING,
+        ageing: settings.quantity(&MANY_AGEING),
         reactivation: 0.0,
         seed: settings.seed,
     };
