@@ -15,9 +15,9 @@ use spiccato_neurons::Surrogate;
 use spiccato_neurons::dynamics::{Lif, Reset, decay};
 use spiccato_neurons::ops::{event_linear, leaky_scan, lif_scan};
 
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
-use spiccato_plots::{Axis, Chart, SIZE, Series};
+use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
 use spiccato_snn::image_encoders::poisson;
 use spiccato_snn::images::{CLASSES, Images, Split};
@@ -30,9 +30,15 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             fire and learn",
     paper: "Rossbroich, Gygax & Zenke, Fluctuation-driven initialization for spiking neural network training, Neuromorphic \
             Computing and Engineering 2022",
-    parameters: &[],
+    parameters: &[NEURONS, IMAGES, XI, RATE],
     run,
 };
+
+const NEURONS: Parameter = Parameter::count("neurons", "neurons of each hidden layer", 128, 64);
+const IMAGES: Parameter = Parameter::count("images", "images to learn from", 6_000, 200);
+/// The paper finds 1 to 3 good.
+const XI: Parameter = Parameter::quantity("xi", "deviations that the threshold is above the mean, ξ", 1.5, 1.5);
+const RATE: Parameter = Parameter::quantity("rate", "learning rate", 2e-3, 2e-3);
 
 const TIME_STEP: f64 = 2e-3;
 const STEPS: usize = 50;
@@ -43,8 +49,6 @@ const THRESHOLD: f64 = 1.0;
 const PIXEL_RATE: f64 = 100.0;
 /// Rate assumed of hidden neurons, Hz.
 const HIDDEN_RATE: f64 = 15.0;
-/// ξ of the deep network; the paper finds 1 to 3 good.
-const XI: f64 = 1.5;
 const SURROGATE: Surrogate = Surrogate::FastSigmoid { slope: 20.0 };
 const LAYERS: [&str; 5] = ["weight 1", "weight 2", "weight 3", "weight 4", "weight 5"];
 const BATCH: usize = 50;
@@ -159,15 +163,28 @@ impl Network {
     }
 }
 
+/// Spikes of the first neurons of each hidden layer, one layer above the other, for the first image: ms and neuron.
+fn raster(network: &Network, images: &Images, random: &mut Random) -> Result<Vec<(f64, f64)>> {
+    const SHOWN: usize = 32;
+    let (layers, _) = network.run(&encode(images, &[0], random)?)?;
+    let mut points = Vec::new();
+    for (number, layer) in layers.iter().enumerate() {
+        for (step, spikes) in layer.squeeze(0)?.to_vec2::<f32>()?.iter().enumerate() {
+            let fired = (0..SHOWN.min(spikes.len())).filter(|&neuron| spikes[neuron] > 0.0);
+            points.extend(fired.map(|i| (1e3 * TIME_STEP * step as f64, (number * SHOWN + i) as f64)));
+        }
+    }
+    Ok(points)
+}
+
 fn encode(images: &Images, indices: &[usize], random: &mut Random) -> Result<Tensor> {
     poisson(images, indices, STEPS, PIXEL_RATE * TIME_STEP, random)
 }
 
 /// Share of the images that a network has right after seeing each once, percent.
-fn learn(network: &Network, split: &Split, seed: u64) -> Result<f64> {
+fn learn(network: &Network, split: &Split, rate: f64, seed: u64) -> Result<f64> {
     let Split { train, test } = split;
-    const RATE: f64 = 2e-3;
-    let mut optimizer = Optimizer::new(Method::Adam, RATE);
+    let mut optimizer = Optimizer::new(Method::Adam, rate);
     let (mut order, mut noise) = (Random::new(seed, 42), Random::new(seed, 43));
     train_epoch(
         train,
@@ -175,7 +192,7 @@ fn learn(network: &Network, split: &Split, seed: u64) -> Result<f64> {
         &network.variables,
         &mut optimizer,
         &mut order,
-        |_| RATE,
+        |_| rate,
         |indices| {
             let (_, scores) = network.run(&encode(train, indices, &mut noise)?)?;
             cross_entropy(&scores, &train.labels(indices)?)
@@ -202,26 +219,29 @@ fn run(settings: &Settings) -> Result<Outcome> {
     }
 
     let split = if quick {
-        Split::drawn(200, 200, 12, seed)
+        Split::drawn(settings.count(&IMAGES), 200, 12, seed)
     } else {
         let Split { train, test } = settings.mnist()?;
-        Split { train: train.truncated(6_000), test: test.truncated(2_000) }
+        Split { train: train.truncated(settings.count(&IMAGES)), test: test.truncated(2_000) }
     };
     let inputs = split.train.side * split.train.side;
-    let hidden = if quick { 64 } else { 128 };
+    let hidden = settings.count(&NEURONS);
     let sizes = [inputs, hidden, hidden, hidden, hidden, CLASSES];
-    let ink = (0..200).flat_map(|i| split.train.pixels(i)).map(|&pixel| f64::from(pixel) / 255.0).sum::<f64>()
-        / (200 * inputs) as f64;
+    let inked = split.train.len().min(200);
+    let ink = (0..inked).flat_map(|i| split.train.pixels(i)).map(|&pixel| f64::from(pixel) / 255.0).sum::<f64>()
+        / (inked * inputs) as f64;
     let (mut driven, mut kaiming) = ([0.0; 5], [0.0; 5]);
     for layer in 0..5 {
         let rate = if layer == 0 { ink * PIXEL_RATE } else { HIDDEN_RATE };
-        driven[layer] = deviation(sizes[layer], rate * TIME_STEP, XI)?;
+        driven[layer] = deviation(sizes[layer], rate * TIME_STEP, settings.quantity(&XI))?;
         kaiming[layer] = 1.0 / (sizes[layer] as f64).sqrt();
     }
     let network = |deviations| Network::new(&sizes, deviations, &mut Random::new(seed, 40));
     let (driven, kaiming) = (network(&driven)?, network(&kaiming)?);
     let rates = |network: &Network| network.rates(&split.test, &mut Random::new(seed, 41));
     let (driven_rates, kaiming_rates) = (rates(&driven)?, rates(&kaiming)?);
+
+    let spikes = raster(&driven, &split.test, &mut Random::new(seed, 41))?;
 
     let worst = |of: &[(f64, f64)]| of.iter().map(|(_, ratio)| (ratio - 1.0).abs()).fold(0.0, f64::max);
     let lowest = driven_rates.iter().copied().fold(f64::INFINITY, f64::min);
@@ -236,7 +256,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
         Measurement::at_most(part, "rate of Kaiming's deeper layers before learning, Hz", silent, 0.1).ablated(lowest),
     ];
     if !quick {
-        let (driven, kaiming) = (learn(&driven, &split, seed)?, learn(&kaiming, &split, seed)?);
+        let rate = settings.quantity(&RATE);
+        let (driven, kaiming) = (learn(&driven, &split, rate, seed)?, learn(&kaiming, &split, rate, seed)?);
         measurements.push(
             Measurement::at_least(part, "points of accuracy above Kaiming's initialisation", driven - kaiming, 5.0)
                 .ablated(0.0),
@@ -263,14 +284,19 @@ fn run(settings: &Settings) -> Result<Outcome> {
             ],
         ),
         chart(
+            "Spikes for one image before learning, 32 neurons of each layer",
+            "time, ms",
+            Axis::linear("neuron"),
+            vec![Series { name: String::new(), points: spikes, style: Style::Dots(1.5) }],
+        ),
+        chart(
             "Fluctuations of the membrane potential",
             "ξ",
             Axis::linear("σ_U, relative to the target"),
             vec![Series::new("", fluctuations)],
         ),
     ];
-    Ok(Outcome::new(measurements, charts)
-        .with([("neurons a layer", hidden as f64), ("training images", split.train.len() as f64)]))
+    Ok(Outcome::new(measurements, charts))
 }
 
 #[cfg(test)]

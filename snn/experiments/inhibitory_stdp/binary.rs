@@ -11,10 +11,13 @@
 
 use anyhow::Result;
 
-use crate::{Measurement, Settings};
+use crate::{Measurement, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_snn::engine::Matrix;
 use spiccato_snn::engine::statistics::slope;
+
+pub(super) const REPETITIONS: Parameter =
+    Parameter::count("binary.repetitions", "worlds that the distance of replay is the mean over", 20, 4);
 
 const STATES: usize = 40;
 const CUES: usize = 8;
@@ -99,15 +102,15 @@ impl Weights {
 pub(super) fn measure(settings: &Settings) -> Result<Vec<Measurement>> {
     let mut random = Random::new(settings.seed, 3);
     let limit = Weights::count(MANY, &mut Random::new(0, 4)).transitions(true);
-    let repetitions = if settings.quick { 4 } else { 20 };
+    let repetitions = settings.count(&REPETITIONS);
     // Distance of replay from that of the limit, with plastic inhibition and without.
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for laps in [20usize, 40, 80, 160, 320, 640] {
         let (mut inhibited, mut plain) = (0.0, 0.0);
         for _ in 0..repetitions {
             let weights = Weights::count(laps, &mut random);
-            inhibited += weights.transitions(true).relative_distance(&limit) / f64::from(repetitions);
-            plain += weights.transitions(false).relative_distance(&limit) / f64::from(repetitions);
+            inhibited += weights.transitions(true).relative_distance(&limit) / repetitions as f64;
+            plain += weights.transitions(false).relative_distance(&limit) / repetitions as f64;
         }
         // The distance is a square.
         with.push(((laps as f64).ln(), 0.5 * inhibited.ln()));

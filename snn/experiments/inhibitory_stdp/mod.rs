@@ -20,23 +20,28 @@ use anyhow::Result;
 
 use self::experience::{Cell, Experience};
 use self::offline::{Ablation, Level, Replay};
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "inhibitory-stdp",
     claim: "Hebbian plasticity of inhibition keeps cells that don't generalise out of replay, at three levels of abstraction",
     paper: "Liao et al., Inhibitory plasticity supports replay generalization in the hippocampus, Nature Neuroscience 2024",
-    parameters: &[],
+    parameters: &[LAPS, SECONDS, BURSTING, binary::REPETITIONS],
     run,
 };
 
-/// Bursts that an order of replay is the mean over, at least, and seconds in which as many come.
+const LAPS: Parameter = Parameter::count("laps", "laps on the track", 20, 20);
+const SECONDS: Parameter = Parameter::quantity("seconds", "seconds of replay by integrate-and-fire neurons", 4.0, 0.5);
+/// So long that as many bursts come as [`BURSTS`] asks for.
+const BURSTING: Parameter =
+    Parameter::quantity("adaptive.seconds", "seconds of replay by adaptive exponential neurons", 12.0, 12.0);
+
+/// Bursts that an order of replay is the mean over, at least.
 const BURSTS: usize = 15;
-const BURSTING: f64 = 12.0;
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let (laps, seconds) = if settings.quick { (20, 0.5) } else { (20, 4.0) };
+    let (laps, seconds) = (settings.count(&LAPS), settings.quantity(&SECONDS));
     let experience = Experience::learn(laps, settings.seed);
     let cue = experience.mean_inhibition(Cell::is_cue);
     let place = experience.mean_inhibition(Cell::is_place);
@@ -60,7 +65,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     if !settings.quick {
         let (level, name) = (Level::AdaptiveExponential, "adaptive exponential");
         let [intact, uniform, shuffled] = [Ablation::None, Ablation::UniformInhibition, Ablation::ShuffledExcitation]
-            .map(|a| replay(level, a, BURSTING));
+            .map(|a| replay(level, a, settings.quantity(&BURSTING)));
         // Nothing is measured where there are too few bursts.
         let order = |replay: &Replay| replay.order(&experience).filter(|order| order.bursts >= BURSTS);
         let ordered = |replay: &Replay| order(replay).map_or(f64::NAN, |order| order.fields);
@@ -77,7 +82,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
         charts.push(raster(name, &intact, &experience));
     }
     measurements.extend(binary::measure(settings)?);
-    Ok(Outcome::new(measurements, charts).with([("laps", laps as f64), ("seconds of replay", seconds)]))
+    Ok(Outcome::new(measurements, charts))
 }
 
 /// Inhibition that each cell has learned to receive.

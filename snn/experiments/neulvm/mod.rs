@@ -25,7 +25,7 @@ use self::likelihood::{Data, Mesoscopic, WARM_UP};
 use self::particles::filter;
 use self::population::{Microscopic, POPULATIONS, Parameters, TRUTH};
 use self::spikes::Spikes;
-use super::{Experiment, Measurement, Outcome, Settings};
+use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series, Style};
 use spiccato_snn::engine::statistics::correlation;
@@ -35,9 +35,14 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "the likelihood of population activity, known or inferred from a few neurons, gives the connections of metastable \
             populations, and predicts their response to stimulation",
     paper: "Wang, Schmutz, Bellec & Gerstner, Mesoscopic modeling of hidden spiking neurons, NeurIPS 2022",
-    parameters: &[],
+    parameters: &[SECONDS, STARTS, ITERATIONS, ROUNDS],
     run,
 };
+
+const SECONDS: Parameter = Parameter::quantity("seconds", "seconds of activity", 10.0, 1.2);
+const STARTS: Parameter = Parameter::count("starts", "random starts of the fit to known activity", 6, 2);
+const ITERATIONS: Parameter = Parameter::count("iterations", "iterations of the fit from each start", 200, 45);
+const ROUNDS: Parameter = Parameter::count("hidden.rounds", "rounds of expectation maximisation", 40, 40);
 
 /// +1 or −1 for the excitatory population that fires more in these bins.
 fn winner(shares: &[[f64; POPULATIONS]]) -> f64 {
@@ -88,14 +93,14 @@ const WIDTH: f64 = 50.0;
 fn hidden_activity(
     spikes: &Spikes,
     truth: &[[f64; POPULATIONS]],
-    seed: u64,
+    settings: &Settings,
 ) -> (Vec<Measurement>, Vec<[f64; POPULATIONS]>) {
-    let mut random = Random::new(seed, 3);
+    let mut random = Random::new(settings.seed, 3);
     let start = Parameters { weight: random_parameters(&mut random).weight, ..TRUTH };
     let smoothed = spikes.smoothed(WIDTH);
     let naive = fit_weights(&Data::new(&smoothed).with_spikes(spikes, 1.0), &start, 40);
     // From the naive fit on: from random weights, some seeds end with weights 40 % off.
-    let found = hidden::infer(spikes, &smoothed, naive, 40, &mut random);
+    let found = hidden::infer(spikes, &smoothed, naive, settings.count(&ROUNDS), &mut random);
     let part = "activity from 9 neurons";
     let mut surprise = |parameters: &Parameters| {
         -filter(parameters, spikes, &smoothed, 1.0, &mut random).log_likelihood / (truth.len() as f64 * TIME_STEP)
@@ -139,7 +144,9 @@ fn hidden_activity(
 }
 
 fn run(settings: &Settings) -> Result<Outcome> {
-    let (seconds, least, starts, iterations) = if settings.quick { (1.2, 0, 2, 45) } else { (10.0, 3, 6, 200) };
+    let seconds = settings.quantity(&SECONDS);
+    let (starts, iterations) = (settings.count(&STARTS), settings.count(&ITERATIONS));
+    let least = if settings.quick { 0 } else { 3 };
     let (shares, spikes) = record(seconds, least, settings.seed)?;
     let data = Data::new(&shares);
     let truth = data.negative_log_likelihood(&TRUTH).0;
@@ -179,14 +186,23 @@ fn run(settings: &Settings) -> Result<Outcome> {
         marks: Vec::new(),
         size: (SIZE.0, SIZE.1 * 3 / 4),
     };
+    let raster = Chart {
+        title: "Spikes of three neurons of each population".to_owned(),
+        x: Axis::linear("time, s"),
+        y: Axis::linear("neuron"),
+        series: vec![Series { name: String::new(), points: spikes.raster(WARM_UP), style: Style::Dots(1.5) }],
+        marks: Vec::new(),
+        size: (SIZE.0, SIZE.1 / 2),
+    };
     let mut charts = vec![
+        raster,
         rates("Activity of the neurons", &shares),
         rates("Activity of the model fitted to known activity, on its own", &free),
     ];
     if !settings.quick {
-        let (figures, inferred) = hidden_activity(&spikes, &shares, settings.seed);
+        let (figures, inferred) = hidden_activity(&spikes, &shares, settings);
         measurements.extend(figures);
-        charts.insert(1, rates("Activity inferred from nine neurons", &inferred));
+        charts.insert(2, rates("Activity inferred from nine neurons", &inferred));
     }
-    Ok(Outcome::new(measurements, charts).with([("seconds", seconds), ("starts", starts as f64)]))
+    Ok(Outcome::new(measurements, charts))
 }

@@ -31,6 +31,16 @@ impl Spikes {
         Self { fired, ages }
     }
 
+    /// Points of a raster plot, from bin `from` on: time in seconds, and neurons from 0 on, population by population.
+    pub(super) fn raster(&self, from: usize) -> Vec<(f64, f64)> {
+        let bins = self.fired[from..].iter().enumerate();
+        let of = |(bin, fired): (usize, &[[bool; SEEN]; POPULATIONS])| {
+            let neurons = fired.as_flattened().iter().enumerate().filter(|(_, fired)| **fired);
+            neurons.map(|(neuron, _)| (bin as f64 * TIME_STEP, neuron as f64)).collect::<Vec<_>>()
+        };
+        bins.flat_map(of).collect()
+    }
+
     /// Share of the neurons seen that fire, smoothed by a Gaussian with a standard deviation of `width` bins.
     pub(super) fn smoothed(&self, width: f64) -> Vec<[f64; POPULATIONS]> {
         let reach = (4.0 * width).ceil() as usize;

@@ -1,8 +1,8 @@
 //! Neurons of few compartments with dendritic spikes, as in Dendrify (Pagkalos, Chavlis & Poirazi, Nat Commun 2023): a soma,
-//! dendrites coupled to it or to each other, synapses with AMPA, NMDA and GABA receptors, dendritic spikes, and a leaky
-//! integrate-and-fire mechanism of the soma.
+//! dendrites coupled to it or to each other, synapses with AMPA, NMDA and GABA receptors, dendritic spikes, and a leaky or
+//! adaptive integrate-and-fire mechanism of the soma.
 //!
-//! C·v̇ = g_L (E_L − v) + Σ g_c (v_other − v) + I_synapses + I_spike + I_injected, in Euler steps, with the order of Brian 2:
+//! C·v̇ = g_L (E_L − v) + Σ g_c (v_other − v) + I_synapses + I_spike − w + I_injected, in Euler steps, with the order of Brian 2:
 //! state, threshold, synapses. Units: ms, mV, nS, pA, pF.
 //!
 //! ```
@@ -29,8 +29,19 @@ pub struct SomaticSpike {
     pub threshold: f64,
     /// Potential after a spike.
     pub reset: f64,
-    /// Time after a spike in which the potential stays there.
+    /// Time after a spike in which there is no other; the potential moves on, as in Dendrify.
     pub refractory: f64,
+}
+
+/// An adaptation current w of the soma: τ·ẇ = a·(v − E_L) − w, and w grows by b with each spike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adaptation {
+    /// Conductance a.
+    pub conductance: f64,
+    /// Time constant τ.
+    pub time: f64,
+    /// Current b.
+    pub jump: f64,
 }
 
 /// Receptors of the synapses of a neuron, the same in all compartments.
@@ -78,6 +89,8 @@ pub struct ReducedNeuron {
     receptors: Receptors,
     somatic: Option<SomaticSpike>,
     since_somatic: f64,
+    adaptation: Option<Adaptation>,
+    adaptation_current: f64,
     time_step: f64,
     current: Vec<f64>,
 }
@@ -91,6 +104,8 @@ impl ReducedNeuron {
             receptors: Receptors::default(),
             somatic: None,
             since_somatic: f64::INFINITY,
+            adaptation: None,
+            adaptation_current: 0.0,
             time_step,
             current: Vec::new(),
         };
@@ -130,6 +145,11 @@ impl ReducedNeuron {
     /// Lets the soma fire, or not any more.
     pub fn somatic_spike(&mut self, spike: Option<SomaticSpike>) {
         self.somatic = spike;
+    }
+
+    /// Lets the soma adapt, or not any more.
+    pub fn adaptation(&mut self, adaptation: Option<Adaptation>) {
+        (self.adaptation, self.adaptation_current) = (adaptation, 0.0);
     }
 
     /// Gives all synapses these receptors.
@@ -180,22 +200,27 @@ impl ReducedNeuron {
             self.current[a] -= flow;
             self.current[b] += flow;
         }
+        if let Some(adaptation) = self.adaptation {
+            let soma = &self.compartments[0];
+            let towards = adaptation.conductance * (soma.potential - soma.compartment.rest);
+            self.current[0] -= self.adaptation_current;
+            self.adaptation_current += time_step * (towards - self.adaptation_current) / adaptation.time;
+        }
         let refractory = self.somatic.is_some_and(|spike| self.since_somatic < spike.refractory - 1e-9);
-        for (number, (state, current)) in self.compartments.iter_mut().zip(&mut self.current).enumerate() {
+        for (state, current) in self.compartments.iter_mut().zip(&self.current) {
+            let mut current = *current;
             let v = state.potential;
             let [ampa, nmda, gaba] = state.active;
             let open = if receptors.nmda * nmda == 0.0 { 0.0 } else { nmda_open_share(v, receptors.magnesium) };
-            *current -= (receptors.ampa * ampa + receptors.nmda * nmda * open) * v;
-            *current -= receptors.gaba * gaba * (v - receptors.inhibitory_reversal);
+            current -= (receptors.ampa * ampa + receptors.nmda * nmda * open) * v;
+            current -= receptors.gaba * gaba * (v - receptors.inhibitory_reversal);
             for (active, time) in state.active.iter_mut().zip(receptors.times) {
                 *active *= 1.0 - time_step / time;
             }
             if let Some(spike) = state.dendritic {
-                *current += spike.current(v, state.since);
+                current += spike.current(v, state.since);
             }
-            if !(number == 0 && refractory) {
-                state.potential = state.compartment.step(v, *current, time_step);
-            }
+            state.potential = state.compartment.step(v, current, time_step);
             state.since += time_step;
             if state.dendritic.is_some_and(|spike| spike.begins(state.potential, state.since)) {
                 state.since = 0.0;
@@ -208,6 +233,7 @@ impl ReducedNeuron {
         if fires {
             soma.potential = somatic.reset;
             self.since_somatic = 0.0;
+            self.adaptation_current += self.adaptation.map_or(0.0, |adaptation| adaptation.jump);
         }
         fires
     }
@@ -251,15 +277,18 @@ mod tests {
         assert!((beyond + membrane(cylinders[0]).leak * drops[0] + 10.0).abs() < 1e-6);
     }
 
-    /// A leaky integrator with a constant current and refractory time fires at 1 / (t_ref + τ·ln((V∞ − V_r)/(V∞ − ϑ))).
+    /// A leaky integrator with a constant current fires at 1 / (τ·ln((V∞ − V_r)/(V∞ − ϑ))), or after its refractory time.
     #[test]
     fn the_soma_fires_at_the_rate_of_the_closed_form() {
-        let mut neuron = ReducedNeuron::new(SOMA, STEP);
-        neuron.somatic_spike(Some(SomaticSpike { threshold: -40.0, reset: -55.0, refractory: 4.0 }));
-        neuron.inject(0, 400.0);
-        let spikes = (0..100_000).filter(|_| neuron.step()).count() as f64;
-        let interval = 4.0 + 20.0 * ((-25.0 + 55.0f64) / (-25.0 + 40.0)).ln();
-        assert!((spikes / 10_000.0 * interval - 1.0).abs() < 0.01, "{spikes}");
+        let rate = |refractory: f64| {
+            let mut neuron = ReducedNeuron::new(SOMA, STEP);
+            neuron.somatic_spike(Some(SomaticSpike { threshold: -40.0, reset: -55.0, refractory }));
+            neuron.inject(0, 400.0);
+            (0..100_000).filter(|_| neuron.step()).count() as f64 / 10_000.0
+        };
+        let interval = 20.0 * ((-25.0 + 55.0f64) / (-25.0 + 40.0)).ln();
+        assert!((rate(4.0) * interval - 1.0).abs() < 0.01, "{}", rate(4.0));
+        assert!((rate(30.0) * 30.0 - 1.0).abs() < 0.01, "{}", rate(30.0));
     }
 
     #[test]
@@ -284,6 +313,23 @@ mod tests {
         });
         let expected = 5.0 * (1.0 - decay(20.0, 20.0));
         assert!(((neuron.potential(0) + 65.0) / expected - 1.0).abs() < 0.02, "{}", neuron.potential(0));
+    }
+
+    /// With a steady current the adaptive soma comes to rest where I = (g_L + a)·(v − E_L), and each spike adds b to w.
+    #[test]
+    fn the_soma_adapts() {
+        let adaptive = |jump: f64, threshold: f64| {
+            let mut neuron = ReducedNeuron::new(SOMA, STEP);
+            neuron.adaptation(Some(Adaptation { conductance: 5.0, time: 30.0, jump }));
+            neuron.somatic_spike(Some(SomaticSpike { threshold, reset: -65.0, refractory: 2.0 }));
+            neuron.inject(0, 300.0);
+            let spikes: Vec<usize> = (0..20_000).filter(|_| neuron.step()).collect();
+            (spikes, neuron.potential(0))
+        };
+        assert!((adaptive(0.0, 0.0).1 - (-65.0 + 300.0 / 15.0)).abs() < 1e-6);
+        let spikes = adaptive(30.0, -50.0).0;
+        let interval = |i: usize| spikes[i + 1] - spikes[i];
+        assert!(spikes.len() > 10 && interval(9) as f64 > 1.3 * interval(0) as f64, "{spikes:?}");
     }
 
     /// A synapse that is always open pulls the potential to (g_L·E_L + g·E)/(g_L + g); an inhibitory one at rest shunts.
