@@ -13,6 +13,9 @@
 //!
 //! b is a threshold that adapts, g a feedback inhibition common to all. Both act while the network runs, weights unchanged,
 //! and what they do goes back when they go to zero. Time in seconds.
+//!
+//! The rule looks one step ahead, while a spike costs activity for as long as its trace lasts. So the mean of L over time is compared
+//! with what other thresholds come to, by brute force over a factor of the constant part and one of what activity adds.
 
 use anyhow::Result;
 use spiccato_neurons::dynamics::AdaptiveThreshold;
@@ -56,6 +59,22 @@ struct Cost {
 
 const FREE: Cost = Cost { adaptation: 0.0, inhibition: 0.0 };
 
+/// Factors of the parts of the thresholds.
+#[derive(Clone, Copy)]
+struct Factors {
+    /// Of the constant part.
+    base: f64,
+    /// Of what activity adds.
+    activity: f64,
+}
+
+/// The thresholds as derived.
+const DERIVED: Factors = Factors { base: 1.0, activity: 1.0 };
+
+/// Factors of both parts that brute force tries; the quick form takes every other one.
+const BASES: [f64; 7] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0];
+const ACTIVITIES: [f64; 7] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
+
 struct Model {
     network: CodingNetwork,
     decoder: Matrix,
@@ -73,6 +92,8 @@ struct Point {
     rate: f64,
     /// ‖x − D·r‖².
     loss: f64,
+    /// L, with the cost of activity.
+    joint: f64,
 }
 
 impl Model {
@@ -94,16 +115,21 @@ impl Model {
 
     /// Goes on for `duration` at these costs.
     fn run(&mut self, duration: f64, cost: Cost) -> Point {
+        self.run_by(duration, cost, DERIVED)
+    }
+
+    /// The same with other thresholds.
+    fn run_by(&mut self, duration: f64, cost: Cost, factors: Factors) -> Point {
         let (mut x, mut slope, mut drive, mut decoded) =
             ([0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS], [0.0; SIGNALS]);
         let mut input = vec![0.0; NEURONS];
         let steps = (duration / TIME_STEP) as usize;
-        let (mut loss, mut spikes) = (0.0, 0usize);
+        let (mut loss, mut activity, mut spikes) = (0.0, 0.0, 0usize);
         let neurons = AdaptiveThreshold {
-            threshold: 0.5 * (self.norm * self.norm + cost.adaptation + cost.inhibition),
+            threshold: factors.base * 0.5 * (self.norm * self.norm + cost.adaptation + cost.inhibition),
             decay: 1.0 - TIME_STEP / ACTIVITY_TIME,
-            adaptation: cost.adaptation,
-            inhibition: cost.inhibition,
+            adaptation: factors.activity * cost.adaptation,
+            inhibition: factors.activity * cost.inhibition,
         };
         for _ in 0..steps {
             self.signal.at(self.time, &mut x, &mut slope);
@@ -121,9 +147,35 @@ impl Model {
             }
             self.decoder.transposed_times(&self.network.filtered, &mut decoded);
             loss += x.iter().zip(decoded).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
+            let (sum, squares) = self.activity.iter().fold((0.0, 0.0), |(sum, squares), a| (sum + a, squares + a * a));
+            activity += cost.adaptation * squares + cost.inhibition * sum * sum;
         }
-        Point { rate: spikes as f64 / (NEURONS as f64 * duration), loss: loss / steps as f64 }
+        let rate = spikes as f64 / (NEURONS as f64 * duration);
+        Point { rate, loss: loss / steps as f64, joint: (loss + activity) / steps as f64 }
     }
+}
+
+/// Means of L over time at the costs of the third points of both curves.
+struct Joint {
+    /// By the thresholds as derived.
+    derived: f64,
+    /// By those without what activity adds.
+    constant: f64,
+    /// The least of all that brute force tried.
+    least: f64,
+}
+
+fn brute_force(settings: &Settings, warm_up: f64, duration: f64) -> Joint {
+    let cost = Cost { adaptation: ADAPTATION[2], inhibition: INHIBITION[2] };
+    let joint = |base: f64, activity: f64| {
+        let mut model = Model::new(DECODER, settings.seed);
+        model.run_by(warm_up, cost, Factors { base, activity });
+        model.run_by(duration, cost, Factors { base, activity }).joint
+    };
+    let every = if settings.quick { 2 } else { 1 };
+    let grid = BASES.iter().step_by(every).flat_map(|&base| ACTIVITIES.iter().step_by(every).map(move |&a| (base, a)));
+    let least = grid.map(|(base, activity)| joint(base, activity)).fold(f64::INFINITY, f64::min);
+    Joint { derived: joint(1.0, 1.0), constant: joint(1.0, 0.0), least }
 }
 
 /// Least relative rise of the loss from one cost to the next larger one.
@@ -143,6 +195,7 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let fixed = [point(DECODER, FREE); 6];
     let rebuilt = REBUILT.map(|norm| point(norm, FREE));
 
+    let joint = brute_force(settings, warm_up, duration);
     // Off, on and off again. The signal repeats nothing, so each stretch is compared with a free network's over the same time.
     let cost = Cost { adaptation: ADAPTATION[3], inhibition: INHIBITION[3] };
     let stretch = duration / 2.0;
@@ -159,6 +212,8 @@ fn run(settings: &Settings) -> Result<Outcome> {
     let steepness =
         |points: &[Point; 6]| points.windows(2).map(|p| p[1].loss / p[0].loss - 1.0).fold(f64::INFINITY, f64::min);
     let measurements = vec![
+        Measurement::at_most("joint loss", "over the least by brute force", joint.derived / joint.least, 1.1)
+            .ablated(joint.constant / joint.least),
         Measurement::at_least("threshold adaptation", "range of the rate", range(&adaptation), 0.3)
             .ablated(range(&fixed)),
         Measurement::at_least(
