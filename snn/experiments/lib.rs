@@ -169,6 +169,8 @@ pub const EXPERIMENTS: &[Experiment] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -176,17 +178,29 @@ mod tests {
         assert!(EXPERIMENTS.windows(2).all(|pair| pair[0].name < pair[1].name));
     }
 
+    fn holds_and_can_be_drawn(experiment: &Experiment) {
+        let outcome = experiment.run(&Settings { seed: 1, quick: true, ..Settings::default() }).unwrap();
+        assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
+        spiccato_plots::column_to_svg(&outcome.charts).unwrap();
+        // Without its mechanism, a claim fails.
+        let red = outcome.measurements.iter().filter(|m| m.ablation.is_some() && m.turns_red()).count();
+        assert!(red > 0, "{}: no figure has an ablation", experiment.name);
+        println!("{}: {red} of {} figures with ablations", experiment.name, outcome.measurements.len());
+    }
+
     #[test]
     fn the_quick_forms_hold_their_bounds_and_can_be_drawn() {
-        for experiment in EXPERIMENTS {
-            let outcome = experiment.run(&Settings { seed: 1, quick: true, ..Settings::default() }).unwrap();
-            assert!(outcome.passed(), "{}: {:#?}", experiment.name, outcome.measurements);
-            spiccato_plots::column_to_svg(&outcome.charts).unwrap();
-            // Without its mechanism, a claim fails.
-            let red = outcome.measurements.iter().filter(|m| m.ablation.is_some() && m.turns_red()).count();
-            assert!(red > 0, "{}: no figure has an ablation", experiment.name);
-            println!("{}: {red} of {} figures with ablations", experiment.name, outcome.measurements.len());
-        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(experiment) = EXPERIMENTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                holds_and_can_be_drawn(experiment);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(work);
+            }
+        });
     }
 
     #[test]
