@@ -56,7 +56,7 @@ pub(crate) enum BaselineCommand {
         #[arg(long, value_name = "FOLDER")]
         data: PathBuf,
         /// Steps of training
-        #[arg(long, value_name = "N", default_value = "600")]
+        #[arg(long, value_name = "N", default_value = "600", value_parser = clap::value_parser!(u64).range(1..))]
         steps: u64,
         /// Folder for decoded audio [default: .spiccato-cache in RUN]
         #[arg(long, value_name = "FOLDER")]
