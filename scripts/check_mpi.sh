@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 command -v mpirun mpicc >/dev/null || { echo "no MPI here: training by several processes is not checked"; exit 0; }
 export CANDLE_NUM_THREADS=1 RAYON_NUM_THREADS=1
 cargo test -p spiccato-training --features mpi --test mpi --locked
+cargo check -p spiccato-training --features mpi --example processes --locked
 cargo build -p spiccato-cli --features mpi --locked
 spiccato=${CARGO_TARGET_DIR:-target}/debug/spiccato
 work=$(mktemp -d)

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use spiccato::audio_file::{SampleFormat, WavSpec, WavWriter};
 use spiccato_datasets::{Audio, Source, Split};
 use spiccato_training::data::{CorpusSettings, WeightedSources, open_corpus};
 use spiccato_training::mpi::Mpi;
@@ -52,13 +51,17 @@ fn main() -> Result<()> {
     (config.prior.start, config.prior.information_ramp) = (0.0, (0.0, 0.0));
     let folder = tempfile::tempdir()?;
     let wav = folder.path().join("chords.wav");
-    let spec = WavSpec { sample_rate: 24_000, channels: 1, format: SampleFormat::Int16 };
-    let count = 60 * 24_000u32;
-    let mut writer = WavWriter::create(&wav, spec, count.into())?;
-    let samples: Vec<f32> =
-        (0..count).map(|n| 0.2 * (n as f32 * (0.02 + (n / 9000 % 7) as f32 * 0.01)).sin()).collect();
-    writer.write(&samples)?;
-    writer.finish()?;
+    let spec = hound::WavSpec {
+        sample_rate: 24_000,
+        channels: 1,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(&wav, spec)?;
+    for n in 0..60 * spec.sample_rate {
+        writer.write_sample(0.2 * (n as f32 * (0.02 + (n / 9000 % 7) as f32 * 0.01)).sin())?;
+    }
+    writer.finalize()?;
     let sources = vec![Source::new(Audio::File(wav), Split::Train)];
     let settings = CorpusSettings::new(folder.path().join("cache"));
     let corpus = open_corpus(&[WeightedSources { weight: 1.0, sources }], &settings, |_, _| ())?;
@@ -86,3 +89,7 @@ fn main() -> Result<()> {
     }
     Ok(())
 }
+
+/// As the program `spiccato` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -30,7 +30,7 @@ pub(crate) fn mean(
     let flat = own.iter().map(|gradients| flattened(gradients, layout)).collect::<Result<Vec<_>>>()?;
     let total: usize = layout.iter().map(|(_, length)| length).sum();
     let slice = |rank: usize| processes.share_of(rank, total);
-    let message = |rank| flat.iter().flat_map(|values| bytes(&values[slice(rank)])).collect::<Vec<u8>>();
+    let message = |rank| flat.iter().map(|values| bytes(&values[slice(rank)])).collect::<Vec<_>>().concat();
     let received = processes.distribute((0..processes.count()).map(message).collect())?;
     let length = slice(processes.rank()).len();
     let mut sum = vec![0.0f32; length];
@@ -47,7 +47,7 @@ pub(crate) fn mean(
     }
     ensure!(added == shards || length == 0, BROKEN);
     let mut all = Vec::with_capacity(total);
-    for message in processes.exchange(bytes(&sum).collect())? {
+    for message in processes.exchange(bytes(&sum))? {
         all.extend(floats(&message)?);
     }
     unflattened(&all, layout)
@@ -106,8 +106,10 @@ fn unflattened(values: &[f32], layout: &Layout) -> Result<Gradients> {
     Ok(gradients)
 }
 
-fn bytes(values: &[f32]) -> impl Iterator<Item = u8> {
-    values.iter().flat_map(|value| value.to_le_bytes())
+fn bytes(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; 4 * values.len()];
+    bytes.as_chunks_mut::<4>().0.iter_mut().zip(values).for_each(|(bytes, value)| *bytes = value.to_le_bytes());
+    bytes
 }
 
 fn floats(bytes: &[u8]) -> Result<Vec<f32>> {
