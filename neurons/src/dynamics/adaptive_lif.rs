@@ -111,7 +111,6 @@ impl AdaptiveLif {
     pub fn step<T: Real>(&self, input: &[T], state: &mut AdaptiveLifState<T>, out: Step<'_, T>) {
         let (gamma, alpha, gain) =
             (T::constant(self.synapse_decay), T::constant(self.decay), T::constant(self.input_gain()));
-        let theta = T::constant(self.threshold);
         self.thresholds(&state.threshold, out.threshold);
         // In short loops of few slices each, which compilers vectorise.
         for (s, &i) in state.current.iter_mut().zip(input) {
@@ -123,7 +122,10 @@ impl AdaptiveLif {
         for ((z, &v), &threshold) in out.spikes.iter_mut().zip(&*out.potential).zip(&*out.threshold) {
             *z = if v > threshold { T::one() } else { T::zero() };
         }
-        self.reset.apply_all((out.potential, out.spikes), theta, &mut state.potential);
+        let reset = self.reset.at(T::constant(self.threshold));
+        for ((after, &v), &z) in state.potential.iter_mut().zip(&*out.potential).zip(&*out.spikes) {
+            *after = reset.apply(v, z);
+        }
         self.adapt(&mut state.threshold, out.spikes);
     }
 

@@ -18,43 +18,38 @@ pub enum Reset {
 }
 
 impl Reset {
-    /// The potential after a step that ended at `potential` with `spike` (0 or 1).
+    /// The effect on neurons with this threshold, in one formula for all kinds.
     #[inline(always)]
-    pub fn apply<T: Real>(self, potential: T, spike: T, threshold: T) -> T {
-        match self {
-            Reset::Subtract => potential - spike * threshold,
-            Reset::Zero => potential * (T::one() - spike),
-            Reset::To(value) => potential * (T::one() - spike) + spike * T::constant(value),
-            Reset::None => potential,
-        }
+    pub fn at<T: Real>(self, threshold: T) -> ResetFormula<T> {
+        let (erased, shift) = match self {
+            Reset::Subtract => (T::zero(), -threshold),
+            Reset::Zero => (T::one(), T::zero()),
+            Reset::To(value) => (T::one(), T::constant(value)),
+            Reset::None => (T::zero(), T::zero()),
+        };
+        ResetFormula { erased, shift }
     }
+}
 
-    /// The same for many, with the choice among the effects made once for all of them.
+/// What a spike z (0 or 1) does to a potential v: v·(1 − erased·z) + shift·z. Loops over neurons have no choice to make then,
+/// which would keep them from computing several neurons at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResetFormula<T> {
+    erased: T,
+    shift: T,
+}
+
+impl<T: Real> ResetFormula<T> {
+    /// The potential after a step that ended at `potential` with `spike`.
     #[inline(always)]
-    pub fn apply_all<T: Real>(self, (potentials, spikes): (&[T], &[T]), threshold: T, after: &mut [T]) {
-        #[inline(always)]
-        fn fill<T: Real>(reset: Reset, (potentials, spikes): (&[T], &[T]), threshold: T, after: &mut [T]) {
-            for ((after, &potential), &spike) in after.iter_mut().zip(potentials).zip(spikes) {
-                *after = reset.apply(potential, spike, threshold);
-            }
-        }
-        match self {
-            Reset::Subtract => fill(Reset::Subtract, (potentials, spikes), threshold, after),
-            Reset::Zero => fill(Reset::Zero, (potentials, spikes), threshold, after),
-            Reset::To(value) => fill(Reset::To(value), (potentials, spikes), threshold, after),
-            Reset::None => fill(Reset::None, (potentials, spikes), threshold, after),
-        }
+    pub fn apply(self, potential: T, spike: T) -> T {
+        potential * (T::one() - self.erased * spike) + self.shift * spike
     }
 
     /// Derivatives of that by the potential and by the spike.
     #[inline(always)]
-    pub fn derivatives<T: Real>(self, potential: T, spike: T, threshold: T) -> (T, T) {
-        match self {
-            Reset::Subtract => (T::one(), -threshold),
-            Reset::Zero => (T::one() - spike, -potential),
-            Reset::To(value) => (T::one() - spike, T::constant(value) - potential),
-            Reset::None => (T::one(), T::zero()),
-        }
+    pub fn derivatives(self, potential: T, spike: T) -> (T, T) {
+        (T::one() - self.erased * spike, self.shift - self.erased * potential)
     }
 }
 
@@ -88,10 +83,11 @@ impl Lif {
     #[inline(always)]
     pub fn step<T: Real>(&self, input: &[T], state: &mut LifState<T>, spikes: &mut [T]) {
         let (decay, threshold) = (T::constant(self.decay), T::constant(self.threshold));
+        let reset = self.reset.at(threshold);
         for ((v, &i), z) in state.potential.iter_mut().zip(input).zip(spikes) {
             let before_reset = decay * *v + i;
             *z = if before_reset > threshold { T::one() } else { T::zero() };
-            *v = self.reset.apply(before_reset, *z, threshold);
+            *v = reset.apply(before_reset, *z);
         }
     }
 }

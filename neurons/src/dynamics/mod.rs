@@ -25,7 +25,7 @@ pub use event_gru::{Gates, event};
 pub use gated::GatedSynapse;
 pub use leaky::LeakyIntegrator;
 pub(crate) use leaky::gain as leaky_gain;
-pub use lif::{Lif, LifState, Reset};
+pub use lif::{Lif, LifState, Reset, ResetFormula};
 pub use liquid::liquid_step;
 pub use population::Population;
 pub use threshold::ThresholdNeuron;

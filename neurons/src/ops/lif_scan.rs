@@ -95,6 +95,7 @@ const BLOCK: usize = 1024;
 fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time: usize, channels: usize) {
     let LifScan { neuron, surrogate, detach_reset } = op;
     let (alpha, threshold) = (T::constant(neuron.decay), T::constant(neuron.threshold));
+    let reset = neuron.reset.at(threshold);
     let item = time * channels;
     let through_reset = if detach_reset { T::zero() } else { T::one() };
     let items = current.chunks_exact(item).zip(grad.chunks_exact(item)).zip(out.chunks_exact_mut(item));
@@ -108,7 +109,7 @@ fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time:
                 for ((v, &i), before) in after.iter_mut().zip(&current[row(t)]).zip(&mut out[row(t)]) {
                     *before = alpha * *v + i;
                     let z = if *before > threshold { T::one() } else { T::zero() };
-                    *v = neuron.reset.apply(*before, z, threshold);
+                    *v = reset.apply(*before, z);
                 }
             }
             for t in (0..time).rev() {
@@ -120,7 +121,7 @@ fn adjoint<T: Real>(op: LifScan, current: &[T], grad: &[T], out: &mut [T], time:
                 for (((e, &d), o), &psi) in by_after.iter_mut().zip(&grad[row(t)]).zip(out).zip(&*psi) {
                     let v = *o;
                     let z = if v > threshold { T::one() } else { T::zero() };
-                    let (by_potential, by_spike) = neuron.reset.derivatives(v, z, threshold);
+                    let (by_potential, by_spike) = reset.derivatives(v, z);
                     *o = psi * (d + through_reset * *e * by_spike) + *e * by_potential;
                     *e = alpha * *o;
                 }

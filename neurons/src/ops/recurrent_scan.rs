@@ -226,6 +226,7 @@ fn adjoint<T: Real>(
             let c = T::constant;
             let (gamma, alpha, rho) = (c(neuron.synapse_decay), c(neuron.decay), c(neuron.adaptation_decay));
             let (g, h, theta) = (c(neuron.input_gain()), c(neuron.adaptation_gain()), c(neuron.threshold));
+            let reset = neuron.reset.at(theta);
             let after = by_current_after[range.clone()].iter_mut().zip(&mut by_potential_after[range.clone()]);
             let after = after.zip(&mut by_adaptation_after[range.clone()]);
             let now = spikes[range.clone()].iter().zip(&potential[range.clone()]).zip(&spike_grad[range.clone()]);
@@ -233,7 +234,7 @@ fn adjoint<T: Real>(
             for ((((ds, dv), da), ((&z, &v), &dz)), ((&psi, &psi_a), out)) in
                 after.zip(now).zip(slopes.zip(&mut out[range]))
             {
-                let (by_v, by_z) = neuron.reset.derivatives(v, z, theta);
+                let (by_v, by_z) = reset.derivatives(v, z);
                 let through_reset = if op.detach.reset { T::zero() } else { *dv * by_z };
                 let dz = dz + h * *da + through_reset;
                 let before_reset = *out + dz * psi + *dv * by_v;

@@ -187,7 +187,10 @@ impl<'a, T: Real> Parameters<'a, T> {
         for ((z, &v), &threshold) in spikes.iter_mut().zip(&*potential).zip(&*threshold) {
             *z = if v > threshold { T::one() } else { T::zero() };
         }
-        neuron.reset.apply_all((potential, spikes), theta, after);
+        let reset = neuron.reset.at(theta);
+        for ((after, &v), &z) in after.iter_mut().zip(&*potential).zip(&*spikes) {
+            *after = reset.apply(v, z);
+        }
         let factors = self.adaptation_decay.iter().zip(&self.adaptation_gain);
         for (((a, silent), &z), (&rho, &gain)) in adaptation.iter_mut().zip(silent).zip(&*spikes).zip(factors) {
             *a = rho * *a + gain * z;
@@ -331,6 +334,7 @@ fn adjoint<T: Real>(
     let (by_silent, by_z) = rest.split_at_mut(neurons);
     by_silent.fill(T::zero());
     let (mut by_potential, mut by_adaptation) = (vec![T::zero(); neurons], vec![T::zero(); neurons]);
+    let reset = neuron.reset.at(theta);
     let mut fired = Vec::new();
     for t in (0..by_current.len() / neurons).rev() {
         let row = t * neurons..(t + 1) * neurons;
@@ -339,7 +343,7 @@ fn adjoint<T: Real>(
         derivative.of(neuron, (potential, threshold), slopes);
         for j in 0..neurons {
             let (z, v) = (record.state(t + 1, 4)[j], potential[j]);
-            let (by_before, by_spike) = neuron.reset.derivatives(v, z, theta);
+            let (by_before, by_spike) = reset.derivatives(v, z);
             let through_reset = if detach.reset { T::zero() } else { by_v[j] * by_spike };
             let dz = incoming.spikes[row.start + j] + by_z[j] + parameters.adaptation_gain[j] * by_a[j] + through_reset;
             let dv = incoming.potential[row.start + j] + dz * by_potential[j] + by_v[j] * by_before;

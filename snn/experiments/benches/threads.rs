@@ -12,6 +12,10 @@ use spiccato_snn::learning_rule::LearningRule;
 use spiccato_snn::recurrent_network::{Batch, RateRegulariser, RecurrentNetwork};
 use spiccato_snn::targets::Classes;
 
+/// As the program `spiccato` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SEQUENCES: usize = 64;
 const STEPS: usize = 45;
 const INPUTS: usize = 128;

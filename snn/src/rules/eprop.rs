@@ -415,10 +415,11 @@ impl<'a> BlockTraces<'a> {
             learn(traces, &self.by_potential, &self.by_adaptation, &block.decays[2], keep, &self.signal, silent);
         }
         // The state that the next step finds.
+        let reset = neuron.reset.at(theta);
         for j in 0..neurons {
             let (v, z) = (potential[j], spikes[j]);
-            self.carry[j] = block.decays[0][j] * neuron.reset.derivatives(v, z, theta).0;
-            after[j] = neuron.reset.apply(v, z, theta);
+            self.carry[j] = block.decays[0][j] * reset.derivatives(v, z).0;
+            after[j] = reset.apply(v, z);
             adaptation[j] = block.decays[2][j] * adaptation[j] + z;
             waiting[j] = if z > 0.0 { neuron.refractory as f32 } else { waiting[j] - 1.0 };
         }

@@ -13,8 +13,8 @@ pub(super) struct Run {
     pub(super) measurements: Vec<Measurement>,
 }
 
-/// Prints a line for each figure: how often it was within its bound, the bound, the worst and the mean of all seeds, and
-/// the mean without the mechanism or of the baseline.
+/// Prints a line for each figure: how often it was within its bound, the bound, the worst of all seeds, their mean and
+/// standard deviation, and the mean without the mechanism or of the baseline.
 pub(super) fn print(name: &str, runs: &[Run]) -> Result<()> {
     let seconds = runs.iter().map(|run| run.seconds).sum::<f64>() / runs.len() as f64;
     let seeds = match runs {
@@ -23,8 +23,8 @@ pub(super) fn print(name: &str, runs: &[Run]) -> Result<()> {
     };
     print_line(format_args!("{name}: {seeds}, {seconds:.1} s each"))?;
     print_line(format_args!(
-        "  {:<9}{:>12}{:>12}{:>12}{:>12}{:>12}  figure",
-        "passed", "bound", "worst", "mean", "without", "baseline"
+        "  {:<9}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}  figure",
+        "passed", "bound", "worst", "mean", "deviation", "without", "baseline"
     ))?;
     lines(runs).iter().try_for_each(print_line)
 }
@@ -53,16 +53,27 @@ fn line(first: &Measurement, same: &[&Measurement]) -> String {
         if values.is_empty() { String::new() } else { number(values.iter().sum::<f64>() / values.len() as f64) }
     };
     format!(
-        "  {:<9}{:>12}{:>12}{:>12}{:>12}{:>12}  {}: {}",
+        "  {:<9}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}  {}: {}",
         format!("{passed}/{}{mark}", same.len()),
         format!("{sign} {}", number(first.bound.limit())),
         number(worst),
         mean_of(|measurement| Some(measurement.value)),
+        deviation(&values().collect::<Vec<_>>()).map_or_else(String::new, number),
         mean_of(|measurement| measurement.ablation),
         mean_of(|measurement| measurement.baseline),
         first.experiment,
         first.metric,
     )
+}
+
+/// The standard deviation of the seeds that these are a sample of; there is none of one.
+fn deviation(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
 /// The worse of two values; one that is no number is the worst.
@@ -98,8 +109,8 @@ mod tests {
         };
         let shown = lines(&[run(1, 0.75), run(2, 0.25)]);
         let words: Vec<Vec<&str>> = shown.iter().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(words[0], ["1/2", "!", "≥", "0.5000", "0.2500", "0.5000", "0.2500", "part:", "accuracy"],);
-        assert_eq!(words[1], ["1/2", "!", "≤", "0.5000", "0.7500", "0.5000", "0.7500", "part:", "error"]);
+        assert_eq!(words[0], ["1/2", "!", "≥", "0.5000", "0.2500", "0.5000", "0.3536", "0.2500", "part:", "accuracy"]);
+        assert_eq!(words[1], ["1/2", "!", "≤", "0.5000", "0.7500", "0.5000", "0.3536", "0.7500", "part:", "error"]);
         assert!(lines(&[run(1, f64::NAN)])[0].contains("none") && lines(&[run(1, 0.75)])[0].contains("1/1 "));
     }
 }
