@@ -10,16 +10,18 @@ mod wirings;
 use std::collections::HashMap;
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
-use spiccato_neurons::ops::{gru_scan, linear};
+use candle_core::{DType, Tensor};
 
 use super::{Experiment, Measurement, Outcome, Parameter, Settings};
 use spiccato_neurons::Random;
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
-use spiccato_snn::images::{CLASSES, Images, Split};
+use spiccato_snn::description::NetworkDescription;
+use spiccato_snn::images::{CLASSES, Split};
 use spiccato_snn::learning_rule::Optimize;
+use spiccato_snn::network::Network;
 use spiccato_snn::optimizer::{Method, Optimizer};
+use spiccato_snn::rectifier_network::{RectifierLayer, RectifierNetwork};
 use spiccato_snn::rewiring::{DeepRewiring, FixedMask, Formation, Walk};
 use spiccato_snn::variables::Variables;
 
@@ -52,88 +54,56 @@ const TEMPERATURE: f64 = 1e-5;
 /// Share of the connectivity that the soft form is asked for: what is learned holds more connections than the walk alone.
 const SOFT_SHARE: f64 = 0.37;
 
-/// A network that gives scores for images.
-trait Network {
-    fn variables(&self) -> &Variables;
-    fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor>;
-}
+/// Scores for images (batch, pixels).
+type Scores = dyn Fn(&Tensor) -> Result<Tensor> + Sync;
 
-/// Layers of rectified linear units.
-struct Perceptron {
+/// A network that classifies images.
+struct Classifier {
     variables: Variables,
-    layers: usize,
+    scores: Box<Scores>,
 }
 
-impl Perceptron {
-    /// `connectivity` only sets the size of the first weights: that of the inputs that a unit has.
-    fn new(sizes: &[usize], connectivity: &[f64], random: &mut Random) -> Result<Self> {
-        let mut variables = Variables::default();
-        for (layer, pair) in sizes.windows(2).enumerate() {
-            let inputs = pair[0] as f64 * connectivity[layer];
-            variables.add_normal(WEIGHTS[layer], pair, (2.0 / inputs).sqrt(), random)?;
-            variables.add(BIASES[layer], &Tensor::zeros((1, pair[1]), candle_core::DType::F32, &Device::Cpu)?)?;
-        }
-        Ok(Self { variables, layers: sizes.len() - 1 })
+/// Scales weights up to what a share of the connections needs to drive a unit as much as all did.
+fn strengthen(variables: &Variables, connectivity: &[(&str, f64)]) -> Result<()> {
+    for (name, share) in connectivity {
+        let variable = variables.get(name)?;
+        variable.set(&(variable.as_tensor() / share.sqrt())?)?;
     }
+    Ok(())
 }
 
-const WEIGHTS: [&str; 3] = ["weight 1", "weight 2", "weight 3"];
-const BIASES: [&str; 3] = ["bias 1", "bias 2", "bias 3"];
-
-impl Network for Perceptron {
-    fn variables(&self) -> &Variables {
-        &self.variables
+/// Layers of rectified linear units. `connectivity` only sets the size of the first weights: that of the inputs that a unit
+/// has.
+fn perceptron(sizes: &[usize], connectivity: &[(&str, f64)], seed: u64) -> Result<Classifier> {
+    let mut layers = Vec::new();
+    for &units in &sizes[1..] {
+        layers.extend([RectifierLayer::Affine { units }, RectifierLayer::Rectifier]);
     }
-
-    fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
-        let (mut x, _) = images.batch(indices)?;
-        for layer in 0..self.layers {
-            let (weight, bias) = (self.variables.get(WEIGHTS[layer])?, self.variables.get(BIASES[layer])?);
-            x = linear(&x, weight, bias)?;
-            if layer + 1 < self.layers {
-                x = x.relu()?;
-            }
-        }
-        Ok(x)
-    }
+    layers.pop();
+    let network = RectifierNetwork::new(&sizes[..1], &layers, DType::F32, seed)?;
+    let variables = network.variables().clone();
+    strengthen(&variables, connectivity)?;
+    Ok(Classifier { variables, scores: Box::new(move |x| network.forward(x, true)) })
 }
+
+/// Weights of the perceptron.
+const WEIGHTS: [&str; 3] = ["0.weight", "2.weight", "4.weight"];
 
 /// Rows of an image that the recurrent network reads in a step: it has many inputs to choose from, more than row by row.
 const ROWS: usize = 4;
 
 /// Gated recurrent units that read an image some rows at a time; the last output is classified.
-struct Recurrent {
-    variables: Variables,
-}
-
-impl Recurrent {
-    fn new(side: usize, units: usize, connectivity: f64, random: &mut Random) -> Result<Self> {
-        let mut variables = Variables::default();
-        let size = |inputs: usize| (1.0 / (inputs as f64 * connectivity)).sqrt();
-        variables.add_normal("input", &[ROWS * side, 3 * units], size(ROWS * side), random)?;
-        variables.add_normal("recurrent", &[units, 3 * units], size(units), random)?;
-        variables.add_normal("output", &[units, CLASSES], (1.0 / units as f64).sqrt(), random)?;
-        for (name, width) in [("input bias", 3 * units), ("output bias", CLASSES)] {
-            variables.add(name, &Tensor::zeros((1, width), candle_core::DType::F32, &Device::Cpu)?)?;
-        }
-        Ok(Self { variables })
-    }
-}
-
-impl Network for Recurrent {
-    fn variables(&self) -> &Variables {
-        &self.variables
-    }
-
-    fn scores(&self, images: &Images, indices: &[usize]) -> Result<Tensor> {
-        let (x, _) = images.batch(indices)?;
-        let steps = images.side / ROWS;
-        let rows = x.reshape((indices.len(), steps, ROWS * images.side))?;
-        let get = |name| self.variables.get(name);
-        let current = linear(&rows, get("input")?, get("input bias")?)?;
-        let last = gru_scan(&current, get("recurrent")?)?.narrow(1, steps - 1, 1)?.squeeze(1)?;
-        Ok(linear(&last, get("output")?, get("output bias")?)?)
-    }
+fn gated_units(side: usize, units: usize, connectivity: &[(&str, f64)], seed: u64) -> Result<Classifier> {
+    let description = NetworkDescription::new(&[ROWS * side]).gru(units).linear(CLASSES);
+    let network = Network::new(&description, seed)?;
+    let variables = network.variables().clone();
+    strengthen(&variables, connectivity)?;
+    let scores = move |x: &Tensor| -> Result<Tensor> {
+        let steps = side / ROWS;
+        let rows = x.narrow(1, 0, steps * ROWS * side)?.reshape((x.dim(0)?, steps, ROWS * side))?;
+        Ok(network.forward(&rows, None)?.spikes.narrow(1, steps - 1, 1)?.squeeze(1)?)
+    };
+    Ok(Classifier { variables, scores: Box::new(scores) })
 }
 
 /// What came of a network's training.
@@ -218,10 +188,10 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn run(&self, network: &impl Network, wiring: Wiring) -> Result<Course> {
+    fn run(&self, network: &Classifier, wiring: Wiring) -> Result<Course> {
         let optimizer = Optimizer::new(Method::Adam, self.rate);
         let mut random = Random::new(self.seed, 10);
-        let variables = network.variables();
+        let variables = &network.variables;
         match wiring {
             Wiring::Dense => {
                 let (mut course, _) = self.train(network, optimizer)?;
@@ -256,16 +226,17 @@ impl Trial<'_> {
     }
 
     /// The learning rate falls to 0 with the steps.
-    fn train<O: Optimize>(&self, network: &impl Network, mut optimizer: O) -> Result<(Course, O)> {
+    fn train<O: Optimize>(&self, network: &Classifier, mut optimizer: O) -> Result<(Course, O)> {
         let Split { train, test } = self.split;
         let mut random = Random::new(self.seed, 11);
         let mut course = Course::default();
         for epoch in 0..self.epochs {
             let rate = |seen: f64| self.rate * (1.0 - (epoch as f64 + seen) / self.epochs as f64);
-            train_epoch(train, self.batch, network.variables(), &mut optimizer, &mut random, rate, |indices| {
-                cross_entropy(&network.scores(train, indices)?, &train.labels(indices)?)
+            train_epoch(train, self.batch, &network.variables, &mut optimizer, &mut random, rate, |indices| {
+                let (x, labels) = train.batch(indices)?;
+                cross_entropy(&(network.scores)(&x)?, &labels)
             })?;
-            course.accuracy.push(accuracy(test, |indices| network.scores(test, indices))?);
+            course.accuracy.push(accuracy(test, |indices| (network.scores)(&test.batch(indices)?.0))?);
         }
         Ok((course, optimizer))
     }
@@ -295,10 +266,10 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
     let sizes = if quick { [inputs, 60, 30, CLASSES] } else { [inputs, 300, 100, CLASSES] };
     let shares = if quick { [0.02, 0.15, 0.5] } else { [0.01, 0.03, 0.3] };
-    let connectivity: Vec<_> = WEIGHTS.into_iter().zip(shares).collect();
+    let by_layer = |shares: [f64; 3]| -> Vec<(&str, f64)> { WEIGHTS.into_iter().zip(shares).collect() };
+    let connectivity = by_layer(shares);
     let soft_connectivity: Vec<_> = connectivity.iter().map(|(name, share)| (*name, SOFT_SHARE * share)).collect();
-    let denser_shares = shares.map(|share| 1.5 * share);
-    let denser_connectivity: Vec<_> = WEIGHTS.into_iter().zip(denser_shares).collect();
+    let denser_connectivity = by_layer(shares.map(|share| 1.5 * share));
     let (epochs, batch) = (settings.count(&EPOCHS), settings.count(&BATCH));
     let rates = Rates {
         dense: settings.quantity(&DENSE_RATE),
@@ -308,25 +279,25 @@ fn run(settings: &Settings) -> Result<Outcome> {
         soft: settings.quantity(&SOFT_RATE),
     };
     let trial = Trial { split: &split, epochs, batch, rate: rates.rewired, connectivity: &connectivity, seed };
-    let network = |shares: &[f64]| Perceptron::new(&sizes, shares, &mut Random::new(seed, 12));
+    let network = |connectivity: &[(&str, f64)]| perceptron(&sizes, connectivity, seed);
     // Masks of the small network differ by several points.
     let masks = if quick { 4 } else { 1 };
     let fixed = |mask| {
         let trial = Trial { seed: seed.wrapping_add(mask), rate: rates.fixed, ..trial };
-        trial.run(&network(&shares)?, Wiring::FixedMask)
+        trial.run(&network(&connectivity)?, Wiring::FixedMask)
     };
-    let rewired = || trial.run(&network(&shares)?, Wiring::Rewired(Formation::Constant));
+    let rewired = || trial.run(&network(&connectivity)?, Wiring::Rewired(Formation::Constant));
     let denser = || {
         let trial = Trial { connectivity: &denser_connectivity, rate: rates.denser, ..trial };
-        trial.run(&network(&denser_shares)?, Wiring::Rewired(Formation::Constant)).map(Some)
+        trial.run(&network(&denser_connectivity)?, Wiring::Rewired(Formation::Constant)).map(Some)
     };
     let soft = || {
         let trial = Trial { connectivity: &soft_connectivity, rate: rates.soft, ..trial };
-        trial.run(&network(&shares)?, Wiring::Rewired(Formation::Soft)).map(Some)
+        trial.run(&network(&connectivity)?, Wiring::Rewired(Formation::Soft)).map(Some)
     };
     let (unrewired, rewired) = rayon::join(
         || {
-            let dense = || Trial { rate: rates.dense, ..trial }.run(&network(&[1.0; 3])?, Wiring::Dense);
+            let dense = || Trial { rate: rates.dense, ..trial }.run(&network(&[])?, Wiring::Dense);
             let (dense, fixed) = rayon::join(dense, || (0..masks).map(fixed).collect::<Result<Vec<_>>>());
             anyhow::Ok((dense?, fixed?, if quick { None } else { denser()? }))
         },
@@ -344,15 +315,15 @@ fn run(settings: &Settings) -> Result<Outcome> {
     if !quick {
         let some = Split { train: split.train.clone().truncated(20_000), test: split.test.clone() };
         let share = 0.05;
-        let connectivity = [("input", share), ("recurrent", share)];
+        let connectivity = [("0.input", share), ("0.recurrent", share)];
         let trial = Trial { split: &some, epochs: 8, batch: 25, rate: 2e-2, connectivity: &connectivity, seed };
-        let network = |share: f64| Recurrent::new(some.train.side, 64, share, &mut Random::new(seed, 13));
+        let network = |connectivity: &[(&str, f64)]| gated_units(some.train.side, 64, connectivity, seed);
         let (dense, (fixed, rewired)) = rayon::join(
-            || Trial { rate: 1e-2, ..trial }.run(&network(1.0)?, Wiring::Dense),
+            || Trial { rate: 1e-2, ..trial }.run(&network(&[])?, Wiring::Dense),
             || {
                 rayon::join(
-                    || trial.run(&network(share)?, Wiring::FixedMask),
-                    || trial.run(&network(share)?, Wiring::Rewired(Formation::Constant)),
+                    || trial.run(&network(&connectivity)?, Wiring::FixedMask),
+                    || trial.run(&network(&connectivity)?, Wiring::Rewired(Formation::Constant)),
                 )
             },
         );
