@@ -163,7 +163,13 @@ impl NetworkDescription {
     /// With a convolution.
     #[must_use]
     pub fn conv2d(self, channels: usize, kernel: usize, padding: usize, gain: f64) -> Self {
-        self.layer(LayerDescription::Conv2d { channels, kernel, stride: 1, padding, gain })
+        self.strided_conv2d(channels, kernel, 1, padding, gain)
+    }
+
+    /// With a convolution whose kernel moves by `stride`.
+    #[must_use]
+    pub fn strided_conv2d(self, channels: usize, kernel: usize, stride: usize, padding: usize, gain: f64) -> Self {
+        self.layer(LayerDescription::Conv2d { channels, kernel, stride, padding, gain })
     }
 
     /// With fields of images pooled.

@@ -133,7 +133,7 @@ mod tests {
             let options = Conv2dOptions { stride, padding, ..Conv2dOptions::default() };
             let layer = conv2d(2, 3, 3, options, seeded(&map, DType::F64, 1))?;
             let dense = Conv2d { events: false, ..layer.clone() };
-            let x = random(&[2, 4, 2, 5, 6], 2)?;
+            let x = random(&[2, 4, 2, 5, 7], 2)?;
             let outputs = [&layer, &dense].map(|layer| Module::forward(layer, &x).unwrap());
             assert_eq!(outputs[0].dims(), outputs[1].dims());
             let far = (&outputs[0] - &outputs[1])?.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?;
