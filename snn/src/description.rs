@@ -5,8 +5,8 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{
-    Conv2dOptions, EventGruOptions, Layer, LeakyIntegratorOptions, LifOptions, LinearOptions, Pool2d, Pooling,
-    Sequential, Stateless, conv2d, delay, event_gru, gru, leaky_integrator, lif, linear, lstm,
+    Conv2dOptions, EventGruOptions, Layer, LeakyIntegratorOptions, LifOptions, LinearOptions, LiquidOptions, Pool2d,
+    Pooling, Sequential, Stateless, conv2d, delay, event_gru, gru, leaky_integrator, lif, linear, liquid, lstm,
 };
 
 /// The layers of a network.
@@ -100,6 +100,15 @@ pub enum LayerDescription {
         #[serde(default)]
         options: EventGruOptions,
     },
+    /// Spiking neurons with liquid time constants.
+    #[non_exhaustive]
+    Liquid {
+        /// Neurons.
+        units: usize,
+        /// Threshold, surrogate and output.
+        #[serde(default)]
+        options: LiquidOptions,
+    },
     /// Gated recurrent units.
     #[non_exhaustive]
     Gru {
@@ -154,7 +163,13 @@ impl NetworkDescription {
     /// With a convolution.
     #[must_use]
     pub fn conv2d(self, channels: usize, kernel: usize, padding: usize, gain: f64) -> Self {
-        self.layer(LayerDescription::Conv2d { channels, kernel, stride: 1, padding, gain })
+        self.strided_conv2d(channels, kernel, 1, padding, gain)
+    }
+
+    /// With a convolution whose kernel moves by `stride`.
+    #[must_use]
+    pub fn strided_conv2d(self, channels: usize, kernel: usize, stride: usize, padding: usize, gain: f64) -> Self {
+        self.layer(LayerDescription::Conv2d { channels, kernel, stride, padding, gain })
     }
 
     /// With fields of images pooled.
@@ -189,6 +204,12 @@ impl NetworkDescription {
     #[must_use]
     pub fn event_gru(self, units: usize) -> Self {
         self.layer(LayerDescription::EventGru { units, options: EventGruOptions::default() })
+    }
+
+    /// With liquid neurons.
+    #[must_use]
+    pub fn liquid(self, units: usize, options: LiquidOptions) -> Self {
+        self.layer(LayerDescription::Liquid { units, options })
     }
 
     /// With gated recurrent units.
@@ -258,7 +279,8 @@ impl LayerDescription {
                     anyhow::bail!("a kernel of {kernel} does not fit the image");
                 };
                 ensure!(*channels > 0 && *kernel > 0, "it has no channels or no kernel");
-                let options = Conv2dOptions { stride: *stride, padding: *padding, gain: *gain };
+                let options =
+                    Conv2dOptions { stride: *stride, padding: *padding, gain: *gain, ..Conv2dOptions::default() };
                 Ok((Box::new(conv2d(inputs, *channels, *kernel, options, builder)?), vec![*channels, height, width]))
             }
             LayerDescription::AveragePool { size } => pool(Pooling::Average, *size),
@@ -284,6 +306,10 @@ impl LayerDescription {
             LayerDescription::EventGru { units, options } => {
                 ensure!(*units > 0, "it has no units");
                 Ok((Box::new(event_gru(channels()?, *units, *options, builder)?), vec![*units]))
+            }
+            LayerDescription::Liquid { units, options } => {
+                ensure!(*units > 0, "it has no units");
+                Ok((Box::new(liquid(channels()?, *units, *options, builder)?), vec![*units]))
             }
             LayerDescription::Gru { units } => {
                 ensure!(*units > 0, "it has no units");

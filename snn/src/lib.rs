@@ -22,8 +22,9 @@
 //! ```
 //!
 //! - [`layers`]: affine maps, convolutions, integrate-and-fire neurons with adaptation, currents and time constants that are
-//!   learned, leaky integrators, gated units, plain and event-based, long short-term memory, delays; [`description`] and
-//!   [`network`] put them together, save and load them. Every layer takes the state that an earlier call left, so sequences can be streamed.
+//!   learned, neurons whose time constants depend on their input, leaky integrators, gated units, plain and event-based, long
+//!   short-term memory, delays; [`description`] and [`network`] put them together, save and load them. Every layer takes the
+//!   state that an earlier call left, so sequences can be streamed. [`initialisation`]: fluctuation-driven initial weights.
 //! - [`rules`]: backpropagation through time, e-prop, forward propagation through time; [`rewiring`] keeps weights sparse
 //!   under any of them. [`training`]: one loop for all.
 //! - [`dataset`]: npz files of events or arrays, IDX images, folders of recordings, and encoders.
@@ -56,6 +57,7 @@ pub mod forward_propagation_rule;
 pub mod gating;
 pub mod image_encoders;
 pub mod images;
+pub mod initialisation;
 pub mod integer;
 pub mod layers;
 pub mod learning_rule;

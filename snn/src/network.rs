@@ -187,7 +187,7 @@ pub(crate) fn write(path: &Path, tensors: Vec<(String, Tensor)>, metadata: HashM
 mod tests {
     use super::*;
     use crate::description::LayerDescription;
-    use crate::layers::{LeakyIntegratorOptions, LifOptions, Pooling};
+    use crate::layers::{LeakyIntegratorOptions, LifOptions, LiquidOptions, LiquidOutput, Pooling};
     use spiccato_neurons::Random;
 
     fn description() -> NetworkDescription {
@@ -207,6 +207,7 @@ mod tests {
             .lif(recurrent)
             .layer(LayerDescription::Delay { steps: (0..12).map(|i| i % 4).collect() })
             .event_gru(9)
+            .liquid(7, LiquidOptions { output: LiquidOutput::Potentials, ..LiquidOptions::default() })
             .gru(5)
             .lstm(6)
             .linear(3)

@@ -89,7 +89,8 @@ impl RectifierNetwork {
                     if channels > 0 && kernel % 2 == 1 =>
                 {
                     shape = vec![channels, height, width];
-                    let options = Conv2dOptions { padding: kernel / 2, gain, ..Conv2dOptions::default() };
+                    let options =
+                        Conv2dOptions { padding: kernel / 2, gain, events: false, ..Conv2dOptions::default() };
                     Part::Convolution(conv2d(before, channels, kernel, options, builder)?)
                 }
                 (RectifierLayer::BatchNorm, &[channels, ..]) => {

@@ -31,6 +31,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         store_recall::STEPS,
         store_recall::LEARNING_RATE,
         store_recall::SPARSE_RATE,
+        store_recall::SPARSE_STEPS,
+        store_recall::SPARSE_BATCH,
         store_recall::SPARSE_L1,
         store_recall::LSTM_RATE,
         bandits::PULLS,

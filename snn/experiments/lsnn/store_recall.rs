@@ -31,11 +31,15 @@ pub(super) const STEPS: Parameter = Parameter::count("recall.steps", "steps of t
 pub(super) const LEARNING_RATE: Parameter =
     Parameter::quantity("recall.rate", "learning rate at first; it falls to 0.3 of that", 0.01, 0.01);
 pub(super) const SPARSE_RATE: Parameter =
-    Parameter::quantity("recall.sparse_rate", "the same with few connections", 0.02, 0.02);
+    Parameter::quantity("recall.sparse_rate", "learning rate at first with few connections; it falls to 0", 0.02, 0.02);
+pub(super) const SPARSE_STEPS: Parameter =
+    Parameter::count("recall.sparse_steps", "steps of training at most with few connections", 400, 60);
+pub(super) const SPARSE_BATCH: Parameter =
+    Parameter::count("recall.sparse_batch", "sequences in a batch with few connections", 32, 16);
 pub(super) const SPARSE_L1: Parameter =
-    Parameter::quantity("recall.sparse_l1", "strength of the l1 norm of DEEP R", 0.001, 0.001);
+    Parameter::quantity("recall.sparse_l1", "strength of the l1 norm of DEEP R", 0.03, 0.03);
 pub(super) const LSTM_RATE: Parameter =
-    Parameter::quantity("recall.lstm_rate", "the same of long short-term memory", 0.02, 0.05);
+    Parameter::quantity("recall.lstm_rate", "learning rate at first of long short-term memory", 0.02, 0.05);
 
 /// Inputs each for the bit 0, the bit 1, the command to store and the command to recall.
 const CHANNELS: usize = 25;
@@ -63,7 +67,11 @@ struct Task {
     /// As many neurons adapt.
     regular: usize,
     batch: usize,
+    /// Steps of training at most.
     steps: usize,
+    /// The same with few connections: as many sequences in smaller batches.
+    sparse_steps: usize,
+    sparse_batch: usize,
     /// Strength of the l1 norm of DEEP R.
     l1: f64,
     seed: u64,
@@ -132,10 +140,11 @@ impl Task {
         2.0 * self.delay * self.length as f64
     }
 
-    /// Share of wrong recalls on `test` by step of training, until hardly any is wrong. `step` learns from a batch at a share
-    /// of the first learning rate, `readout` answers.
+    /// Share of wrong recalls on `test` by step of training, until hardly any is wrong. `step` learns from a batch after a share
+    /// of at most so many steps, on a batch of that size each; `readout` answers.
     fn course(
         &self,
+        (steps, batch): (usize, usize),
         test: &Batch<Classes>,
         random: &mut Random,
         mut step: impl FnMut(&Batch<Classes>, f64) -> Result<()>,
@@ -144,10 +153,9 @@ impl Task {
         let error =
             || Ok::<_, anyhow::Error>(test.target.error(&readout(&test.input)?.flatten_all()?.to_vec1::<f32>()?));
         let mut errors = vec![(0.0, error()?)];
-        for number in 1..=self.steps {
-            let share = 0.3f64.powf((number - 1) as f64 / self.steps as f64);
-            step(&self.batch(self.batch, random)?, share)?;
-            if number % (self.steps / 10).max(1) == 0 {
+        for number in 1..=steps {
+            step(&self.batch(batch, random)?, (number - 1) as f64 / steps as f64)?;
+            if number % (steps / 10).max(1) == 0 {
                 errors.push((number as f64, error()?));
                 if errors.last().is_some_and(|e| e.1 < 0.01) {
                     break;
@@ -187,11 +195,14 @@ impl Task {
         let mut rule =
             Bptt { network: &network, detach: Detach::default(), regulariser: RateRegulariser::new(20.0, 0.01) };
         let test = self.batch(128, &mut random)?;
-        let step = |batch: &Batch<Classes>, share: f64| {
-            optimizer.set_rate(rate * share);
+        let dense = wiring == Wiring::Dense;
+        let sizes = if dense { (self.steps, self.batch) } else { (self.sparse_steps, self.sparse_batch) };
+        let step = |batch: &Batch<Classes>, seen: f64| {
+            // Connections that come and go need a quiet end.
+            optimizer.set_rate(if dense { falling(rate, seen) } else { rate * (1.0 - seen) });
             train_step(&mut rule, &mut optimizer, variables, batch).map(|_| ())
         };
-        let errors = self.course(&test, &mut random, step, |input| Ok(network.respond(input)?.1))?;
+        let errors = self.course(sizes, &test, &mut random, step, |input| Ok(network.respond(input)?.1))?;
         let (spikes, _) = network.respond(&test.input.narrow(0, 0, 1)?)?;
         let parameters = variables.iter().map(|(_, variable)| variable.elem_count()).sum();
         Ok(Learned { errors, spikes: spikes.get(0)?.to_vec2()?, parameters })
@@ -206,12 +217,17 @@ impl Task {
         let mut rule = Backpropagation { truncate: None, clip: Some(1.0) };
         let mut adam = Optimizer::new(Method::Adam, rate);
         let test = self.batch(128, &mut random)?;
-        let step = |batch: &Batch<Classes>, share: f64| {
-            adam.set_rate(rate * share);
+        let step = |batch: &Batch<Classes>, seen: f64| {
+            adam.set_rate(falling(rate, seen));
             rule.learn(&network, &mut adam, &batch.input, &batch.target).map(|_| ())
         };
-        self.course(&test, &mut random, step, |input| network.respond(input))
+        self.course((self.steps, self.batch), &test, &mut random, step, |input| network.respond(input))
     }
+}
+
+/// A learning rate that falls to 0.3 of what it is at first.
+fn falling(rate: f64, seen: f64) -> f64 {
+    rate * 0.3f64.powf(seen)
 }
 
 /// Share of wrong recalls on sequences not seen in training by step of training, and the spikes of one sequence.
@@ -229,6 +245,8 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         regular: settings.count(&NEURONS),
         batch: settings.count(&BATCH),
         steps: settings.count(&STEPS),
+        sparse_steps: settings.count(&SPARSE_STEPS),
+        sparse_batch: settings.count(&SPARSE_BATCH),
         l1: settings.quantity(&SPARSE_L1),
         seed: settings.seed,
     };

@@ -78,6 +78,9 @@ pub fn export(network: &Network, dt: f64) -> Result<Graph, Error> {
                 let r = scaled(&tau, 1.0 / dt);
                 Node::Neurons(Neurons { leak: Some((tau, Array::full(&shape, 0.0))), r, synapse: None, firing: None })
             }
+            LayerDescription::Liquid { .. } => {
+                return Err(inexpressible("it has no time constants that depend on the input"));
+            }
             LayerDescription::EventGru { .. } | LayerDescription::Gru { .. } | LayerDescription::Lstm { .. } => {
                 return Err(inexpressible("it has no gated units"));
             }

@@ -136,7 +136,7 @@ impl RuleDescription {
         match self {
             RuleDescription::Backpropagation { truncate } => Box::new(Backpropagation { truncate, clip }),
             RuleDescription::EProp { feedback } => Box::new(EProp { feedback }),
-            RuleDescription::ForwardPropagation { parts, .. } => Box::new(ForwardPropagation { parts }),
+            RuleDescription::ForwardPropagation { parts, .. } => Box::new(ForwardPropagation { parts, clip: None }),
         }
     }
 }
