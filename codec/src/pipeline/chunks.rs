@@ -14,6 +14,14 @@ use crate::{Model, Quality, Result};
 /// Chunks whose events are kept, so that they need not be encoded again at the same setting: some five minutes.
 const KEPT: usize = 32;
 
+/// Events of a chunk, and what its channels differ in.
+#[derive(Debug, Clone)]
+pub(crate) struct EncodedChunk {
+    pub(crate) number: u32,
+    pub(crate) events: EventMatrix,
+    pub(crate) side: Option<SideParameters>,
+}
+
 /// Encodes chunks of one file.
 #[derive(Debug)]
 pub(crate) struct ChunkEncoder {
@@ -41,8 +49,22 @@ impl ChunkEncoder {
         Ok(())
     }
 
-    pub(crate) fn analysis(&mut self) -> &mut Analysis {
-        &mut self.analysis
+    pub(crate) fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
+    /// Magnitudes of a chunk (frames × bands).
+    pub(crate) fn magnitudes(&mut self, header: &Header, chunk: u32) -> Result<Vec<f32>> {
+        let start = u64::from(chunk) * u64::from(header.chunk_frames);
+        self.analysis.magnitudes.read(start..start + u64::from(header.frames_of_chunk(chunk)))
+    }
+
+    /// Features of a chunk (frames × bands).
+    pub(crate) fn features(&mut self, header: &Header, chunk: u32) -> Result<Vec<f32>> {
+        let magnitudes = self.magnitudes(header, chunk)?;
+        let mut features = Vec::with_capacity(magnitudes.len());
+        self.model.feature_scale().features(&magnitudes, self.analysis.gain, &mut features);
+        Ok(features)
     }
 
     pub(crate) fn model(&self) -> &Model {
@@ -55,7 +77,7 @@ impl ChunkEncoder {
         header: &Header,
         firing: Firing,
         chunks: &[u32],
-        mut sink: impl FnMut(u32, EventMatrix, Option<SideParameters>) -> Result<()>,
+        mut sink: impl FnMut(EncodedChunk) -> Result<()>,
     ) -> Result<()> {
         if self.setting != Some((header.quality, firing)) {
             self.kept.clear();
@@ -70,10 +92,21 @@ impl ChunkEncoder {
                 };
                 let Some(events) = events else { continue }; // never: the group was encoded
                 let start = u64::from(chunk) * u64::from(header.chunk_frames);
-                sink(chunk, events, self.analysis.side(start, header.frames_of_chunk(chunk))?)?;
+                let side = self.analysis.side(start, header.frames_of_chunk(chunk))?;
+                sink(EncodedChunk { number: chunk, events, side })?;
             }
         }
         Ok(())
+    }
+
+    /// All of `chunks` at once.
+    pub(crate) fn encoded(&mut self, header: &Header, firing: Firing, chunks: &[u32]) -> Result<Vec<EncodedChunk>> {
+        let mut all = Vec::with_capacity(chunks.len());
+        self.encode(header, firing, chunks, |chunk| {
+            all.push(chunk);
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Encodes those of a group of chunks that are not kept, and keeps them.

@@ -2,9 +2,6 @@
 
 use crate::{Quality, Result};
 
-/// A rate within this share of the asked one is near enough.
-const TOLERANCE: f64 = 0.01;
-
 /// An estimate within this share of the target is worth trying on the whole file.
 const COARSE: f64 = 0.04;
 
@@ -59,6 +56,9 @@ pub(crate) trait Size {
 
     /// An estimate of them from a part of the file.
     fn part(&mut self, step: u32) -> Result<f64>;
+
+    /// The share of the asked size by which the whole may miss it at a step.
+    fn tolerance(&self, step: u32) -> Result<f64>;
 }
 
 /// Searches the step for which the whole file comes nearest to `target` bytes: from `guess` by a part of the file, then by the whole.
@@ -81,7 +81,7 @@ pub(crate) fn search(target: f64, guess: u32, size: &mut impl Size) -> Result<u3
     for _ in 0..WHOLE_TRIALS {
         let error = size.whole(step)?.max(1.0).ln() - goal;
         whole.add(step, error);
-        if error.abs() < TOLERANCE {
+        if error.abs() < size.tolerance(step)? {
             break;
         }
         let next = whole.next(slope);
@@ -162,6 +162,10 @@ mod tests {
         fn part(&mut self, step: u32) -> Result<f64> {
             self.trials.0 += 1;
             Ok(self.bias * (self.curve)(f64::from(step) / f64::from(LAST_STEP)))
+        }
+
+        fn tolerance(&self, _: u32) -> Result<f64> {
+            Ok(0.01)
         }
     }
 
