@@ -344,7 +344,8 @@ impl Size for SearchedSize<'_> {
         let bytes = self.bytes(step, &chunks)?;
         if self.shortfall.is_none() {
             let (header, firing) = self.setting(step);
-            self.shortfall = Some(estimated_shortfall(self.file, &header, firing, &chunks)?);
+            let some: Vec<u32> = chunks.iter().step_by(2).copied().collect();
+            self.shortfall = Some(estimated_shortfall(self.file, &header, firing, &some)?);
         }
         Ok(bytes + self.corrections(step)?)
     }

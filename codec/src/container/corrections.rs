@@ -32,21 +32,21 @@ const PLACES: usize = 10;
 
 /// In how many of 64 cases a coefficient is expected not to be zero, by place and neighbours.
 const PRESENT: [[u8; CLASSES]; PLACES] = [
-    [30, 36, 40, 46, 50, 56],
-    [20, 26, 30, 36, 42, 50],
-    [13, 19, 24, 30, 36, 44],
-    [8, 14, 19, 25, 31, 40],
-    [5, 10, 14, 20, 26, 36],
-    [3, 7, 11, 16, 22, 32],
-    [2, 5, 8, 12, 18, 28],
-    [1, 4, 6, 10, 15, 24],
-    [1, 3, 5, 8, 13, 20],
-    [1, 2, 4, 6, 10, 16],
+    [50, 44, 50, 55, 55, 57],
+    [21, 28, 30, 36, 41, 48],
+    [11, 20, 27, 33, 37, 45],
+    [8, 19, 22, 27, 33, 41],
+    [4, 12, 14, 19, 27, 36],
+    [2, 7, 11, 16, 24, 35],
+    [2, 6, 9, 14, 21, 33],
+    [1, 5, 8, 11, 19, 31],
+    [1, 4, 5, 9, 16, 26],
+    [1, 2, 4, 7, 12, 20],
 ];
 /// In how many of 64 cases the size is above 1, by neighbours.
-const ABOVE_ONE: [u8; CLASSES] = [16; CLASSES];
+const ABOVE_ONE: [u8; CLASSES] = [1, 2, 3, 5, 11, 25];
 /// The same for being above 2, 3, and any higher number.
-const ABOVE: [u8; 3] = [24; 3];
+const ABOVE: [u8; 3] = [20, 26, 35];
 
 /// Corrections of one chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]

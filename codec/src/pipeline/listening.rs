@@ -26,8 +26,8 @@ const MAX_CORRECTION_DB: f64 = 6.0;
 const ROUNDING: f32 = 0.36;
 
 /// Steps of corrections at the lowest and at the highest quality, in quarters of a decibel.
-const COARSEST: f64 = 44.0;
-const FINEST: f64 = 16.0;
+const COARSEST: f64 = 48.0;
+const FINEST: f64 = 10.0;
 
 /// The step that suits a quality: bits are where they gain most, in events or in corrections.
 pub(crate) fn usual_step(quality: Quality) -> u8 {
@@ -300,3 +300,111 @@ const _: () = assert!(
         && CORRECTION_TIMES == crate::signal::CORRECTION_TIMES
         && CORRECTION_BANDS == crate::signal::CORRECTION_SHAPES
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Tags;
+    use crate::encoder::header_of;
+    use crate::format::Format;
+    use crate::network::{NetworkConfig, Precision, Weights, save_model};
+    use crate::pipeline::Analysis;
+    use crate::signal::{FeatureScale, LOW_BINS};
+
+    fn model() -> Model {
+        let config =
+            NetworkConfig { bands: BANDS, neurons: 24, width: 8, hidden: 12, taps: 3, dilations: vec![1, 2], knots: 3 };
+        let weights = Weights::initial(&config, FeatureScale::first(BANDS), 1).unwrap();
+        Model::from_bytes(&save_model(&weights, None, Precision::Half).unwrap()).unwrap()
+    }
+
+    /// Noise that swells, and the header of a file of it in chunks of 70 frames.
+    fn file(seconds: usize) -> (ChunkEncoder, Header) {
+        let mut state = 1u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        let swell = |n: usize| 0.2 + 0.15 * (n as f32 * 3e-4).sin();
+        let samples: Vec<f32> = (0..seconds * 24_000).map(|n| swell(n) * noise()).collect();
+        let analysis = Analysis::new(&samples[..], Format { rate: 24_000, channels: 1 }).unwrap();
+        let header = Header { chunk_frames: 70, ..header_of(&analysis, &model(), Tags::default()).unwrap() };
+        (ChunkEncoder::new(analysis, model()), header)
+    }
+
+    /// Root mean square of what the decoder lacks in the high bands of the whole file, in decibels.
+    fn lacking(file: &mut ChunkEncoder, header: &Header, corrections: &[Option<Corrections>]) -> f32 {
+        let chunks: Vec<u32> = (0..header.chunks()).collect();
+        let mut decoder = EventDecoder::new(file.model().network().clone(), header.quality.fraction()).unwrap();
+        let (mut decoded, mut corrector, mut original) = (Vec::new(), Corrector::new(), Vec::new());
+        for (chunk, corrections) in file.encoded(header, Firing::default(), &chunks).unwrap().iter().zip(corrections) {
+            decoder.push(&chunk.events, &mut decoded).unwrap();
+            let step = corrections.as_ref().map_or(1, Corrections::step);
+            let blocks = corrections.as_ref().map(Corrections::blocks);
+            corrector.push(chunk.events.frames() as usize, step, blocks);
+            original.extend(file.features(header, chunk.number).unwrap());
+        }
+        decoder.finish(&mut decoded).unwrap();
+        corrector.apply(&mut decoded);
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (decoded, original) in decoded.chunks(BANDS).zip(original.chunks(BANDS)) {
+            for (decoded, original) in decoded[LOW_BINS..].iter().zip(&original[LOW_BINS..]) {
+                sum += (decoded - original).powi(2);
+                count += 1.0;
+            }
+        }
+        (sum / count).sqrt() * 20.0 / std::f32::consts::LN_10
+    }
+
+    /// A decoder that knows nothing is corrected by its own encoder, the more the finer the step; noise itself, some 5.6 dB
+    /// around its mean level, is beyond what few coefficients can say.
+    #[test]
+    fn corrections_are_of_what_the_decoder_lacks() {
+        let (mut file, header) = file(6);
+        let listening = Listening::new(&mut file, &header, Firing::default()).unwrap();
+        let shortfall = listening.complete().unwrap();
+        let mut last = lacking(&mut file, &header, &vec![None; header.chunks() as usize]);
+        assert!(last > 12.0, "{last} dB without corrections");
+        let mut bytes = 0.0;
+        for (step, most) in [(200, 7.0), (60, 6.0), (20, 5.5)] {
+            let corrections: Vec<_> =
+                (0..header.chunks()).map(|chunk| shortfall.corrections(chunk, step).unwrap()).collect();
+            let left = lacking(&mut file, &header, &corrections);
+            assert!(left < most && left < last, "step {step}: {left} dB left of {last}");
+            let taken = shortfall.bytes(step, header.frames()).unwrap();
+            let stored: u32 = corrections.iter().flatten().map(Corrections::stored_size).sum();
+            assert!((taken - f64::from(stored)).abs() < 1.0 && taken > bytes, "step {step}: {taken} bytes, {stored}");
+            (last, bytes) = (left, taken);
+        }
+    }
+
+    #[test]
+    fn corrections_are_the_same_whether_found_before_or_while_writing() {
+        let (mut file, header) = file(7);
+        let listening = Listening::new(&mut file, &header, Firing::default()).unwrap();
+        let shortfall = listening.complete().unwrap();
+        let mut late = LateCorrections::new(file.model(), header.quality, 40).unwrap();
+        let mut found = Vec::new();
+        for chunk in file.encoded(&header, Firing::default(), &(0..header.chunks()).collect::<Vec<_>>()).unwrap() {
+            found.extend(late.push(&mut file, &header, chunk).unwrap());
+        }
+        assert!(found.len() as u32 == header.chunks() - 1, "the last chunk needs what comes after it");
+        found.extend(late.finish(&mut file, &header).unwrap());
+        for (number, (chunk, corrections)) in (0..).zip(found) {
+            assert_eq!(chunk.number, number);
+            assert_eq!(corrections, shortfall.corrections(number, 40).unwrap());
+        }
+    }
+
+    #[test]
+    fn steps_are_finer_at_higher_quality() {
+        assert_eq!(usual_step(Quality::LOWEST), COARSEST as u8);
+        assert_eq!(usual_step(Quality::HIGHEST), FINEST as u8);
+    }
+
+    #[test]
+    fn chunks_are_spread_over_the_file() {
+        assert_eq!(spread(3, 6).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(spread(60, 6).collect::<Vec<_>>(), [0, 10, 20, 30, 40, 50]);
+    }
+}
