@@ -13,8 +13,11 @@ use crate::network::{EventDecoder, Firing};
 use crate::signal::{BANDS, BandLayout, CorrectionTransform, Corrector, HOP, Renderer, analyze, quantised};
 use crate::{Model, Quality, Result};
 
-/// Chunks that are decoded before any is written, spread evenly over the file: all of a file of up to four minutes.
-const CHUNKS: u32 = 24;
+/// A file of up to so many chunks, four minutes, is decoded as a whole before it is written.
+const WHOLE: u32 = 24;
+
+/// Chunks of a longer file that are decoded first, spread evenly over it.
+const CHUNKS: u32 = 12;
 
 /// Chunks that are rendered to find their level: all of a file of up to a minute.
 const RENDERED: u32 = 6;
@@ -89,28 +92,27 @@ impl Listening {
     /// Decodes a file as it will be with this header.
     pub(crate) fn new(file: &mut ChunkEncoder, header: &Header, firing: Firing) -> Result<Self> {
         let total = header.chunks();
-        let complete = total <= CHUNKS;
-        let chunks: Vec<u32> = spread(total, CHUNKS).collect();
-        let heard = if complete {
-            let mut decoding = Decoding::new(file.model(), header.quality)?;
-            let mut heard = Vec::new();
-            for chunk in file.encoded(header, firing, &chunks)? {
-                heard.extend(decoding.push(chunk)?.into_iter().map(|(_, heard)| heard));
-            }
-            heard.extend(decoding.finish()?.into_iter().map(|(_, heard)| heard));
-            heard
-        } else {
-            from_rest(file, header, firing, &chunks)?
-        };
+        let complete = total <= WHOLE;
+        let chunks: Vec<u32> = spread(total, if complete { WHOLE } else { CHUNKS }).collect();
         let rendered: Vec<u32> = spread(chunks.len() as u32, RENDERED).map(|place| chunks[place as usize]).collect();
         let (mut shortfall, mut decoded) = (Shortfall::default(), BTreeMap::new());
         let transform = CorrectionTransform::new();
-        for Heard { number, features } in heard {
+        let mut take = |file: &mut ChunkEncoder, Heard { number, features }| -> Result<()> {
             let coefficients = transform.forward(&file.features(header, number)?, &features);
             shortfall.add(number, coefficients, header.frames_of_chunk(number));
             if rendered.contains(&number) {
                 decoded.insert(number, features);
             }
+            Ok(())
+        };
+        if complete {
+            let mut decoding = Decoding::new(file.model(), header.quality)?;
+            for chunk in file.encoded(header, firing, &chunks)? {
+                decoding.push(chunk)?.into_iter().try_for_each(|(_, heard)| take(file, heard))?;
+            }
+            decoding.finish()?.into_iter().try_for_each(|(_, heard)| take(file, heard))?;
+        } else {
+            from_rest(file, header, firing, &chunks)?.into_iter().try_for_each(|heard| take(file, heard))?;
         }
         Ok(Self { shortfall, decoded, complete })
     }
