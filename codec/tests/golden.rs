@@ -217,7 +217,7 @@ fn corrections(random: &mut Random, frames: u32, step: u8) -> Corrections {
     let value = |place: usize| {
         let (time, band) = (place / CORRECTION_BANDS % CORRECTION_TIMES, place % CORRECTION_BANDS);
         let bound = match random.below(6 + 2 * (time + band) as u32) {
-            0 => [1, 1, 2, 3, 5, 20, MAX_CORRECTION.into()][random.below(7) as usize],
+            0 => [1, 1, 2, 3, 5, 20, u32::from(MAX_CORRECTION.unsigned_abs())][random.below(7) as usize],
             1 | 2 => 1,
             _ => 0,
         };

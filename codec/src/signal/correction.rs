@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_or_too_large_has_a_bound() {
-        let coefficients: Vec<f32> = [f32::NAN, f32::INFINITY, -1e30, 0.1]
+        let coefficients: Vec<f32> = [f32::NAN, f32::INFINITY, -1e30, 0.01]
             .into_iter()
             .chain([0.0; CORRECTION_TIMES * CORRECTION_SHAPES - 4])
             .collect();
