@@ -12,7 +12,7 @@ use crate::format::{Format, Samples};
 use crate::network::{ActivityCost, Firing};
 use crate::pipeline::{
     Analysis, ChunkEncoder, EncodedChunk, LateCorrections, Listening, Setting, Shortfall, Size, TRIALS,
-    estimated_shortfall, search, usual_step,
+    estimated_shortfall, excite, search, usual_step,
 };
 use crate::signal::{HOP, SAMPLE_RATE};
 use crate::{Error, Gain, Model, Quality, Result};
@@ -31,6 +31,8 @@ const SEARCH_CHUNKS: u32 = 24;
 const LEAST_TOLERANCE: f64 = 0.01;
 /// and never beyond this one.
 const MOST_TOLERANCE: f64 = 0.025;
+/// A size within this share can be reached by excitation.
+const EXCITABLE: f64 = 0.08;
 
 /// Steps of encoding and decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +200,15 @@ impl Encoder {
                     step = search(target / REFINED_SIZE, step, &mut size)?;
                     file.refine(rounds)?;
                 }
+                // Excitations of the encoder's own events are tried in no time, so that the quality need not fit so well.
+                let excitable = rounds == 0 && self.cost == ActivityCost::default();
+                file.keep_potentials(excitable);
                 let mut size = SearchedSize::new(&mut file, &header, self.cost, tell)?;
+                size.excitable = excitable;
                 let step = search(target, step, &mut size)?;
-                (Setting::of_step(step), Some(target - size.without_corrections(step)?))
+                let (setting, uncorrected) = size.excited(target, step)?;
+                file.keep_potentials(false);
+                (setting, Some(target - uncorrected))
             }
         };
         file.refine(rounds)?;
@@ -268,6 +276,8 @@ struct SearchedSize<'a> {
     /// The chunks that are looked at, spread evenly over the file.
     chunks: Vec<u32>,
     trials: usize,
+    /// Whether the excitation is to make up for what a quality misses.
+    excitable: bool,
     /// What the decoder lacks in some of them, which hardly depends on the setting.
     shortfall: Option<Shortfall>,
     /// Bytes of all but the corrections, by the steps at which all of the chunks have been looked at.
@@ -286,15 +296,26 @@ impl<'a> SearchedSize<'a> {
         let count = total.min(SEARCH_CHUNKS);
         let chunks = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
         let fixed = header.stored_size()? as f64;
-        Ok(Self { file, header, cost, fixed, chunks, trials: 0, shortfall: None, uncorrected: BTreeMap::new(), tell })
+        Ok(Self {
+            file,
+            header,
+            cost,
+            fixed,
+            chunks,
+            trials: 0,
+            excitable: false,
+            shortfall: None,
+            uncorrected: BTreeMap::new(),
+            tell,
+        })
     }
 
     /// Bytes of all but the corrections.
-    fn bytes(&mut self, step: u32, chunks: &[u32]) -> Result<f64> {
+    fn bytes(&mut self, setting: Setting, chunks: &[u32]) -> Result<f64> {
         let (trial, all) = (self.trials as f64, chunks.len().max(1) as f64);
-        (self.tell)(trial / TRIALS as f64)?;
+        (self.tell)((trial / TRIALS as f64).min(1.0))?;
         self.trials += 1;
-        let (header, firing) = self.setting(step);
+        let (header, firing) = self.setting(setting);
         let methods = self.file.model().complete(Methods::small(), header.quality);
         let (mut bytes, mut frames, mut done) = (0.0, 0, 0.0);
         let tell = &mut self.tell;
@@ -302,13 +323,12 @@ impl<'a> SearchedSize<'a> {
             bytes += f64::from(stored_size(&chunk.events, chunk.side.as_ref(), &methods)?);
             frames += header.frames_of_chunk(chunk.number);
             done += 1.0;
-            tell((trial + done / all) / TRIALS as f64)
+            tell(((trial + done / all) / TRIALS as f64).min(1.0))
         })?;
         Ok(self.fixed + bytes * f64::from(header.frames()) / f64::from(frames.max(1)))
     }
 
-    fn setting(&self, step: u32) -> (Header, Firing) {
-        let Setting { quality, excitation } = Setting::of_step(step);
+    fn setting(&self, Setting { quality, excitation }: Setting) -> (Header, Firing) {
         (Header { quality, ..self.header.clone() }, Firing { excitation, cost: self.cost })
     }
 
@@ -323,12 +343,36 @@ impl<'a> SearchedSize<'a> {
         if let Some(&bytes) = self.uncorrected.get(&step) {
             return Ok(bytes);
         }
-        let chunks = std::mem::take(&mut self.chunks);
-        let bytes = self.bytes(step, &chunks);
-        self.chunks = chunks;
-        let bytes = bytes?;
+        let bytes = self.bytes_of_all(Setting::of_step(step))?;
         self.uncorrected.insert(step, bytes);
         Ok(bytes)
+    }
+
+    fn bytes_of_all(&mut self, setting: Setting) -> Result<f64> {
+        let chunks = std::mem::take(&mut self.chunks);
+        let bytes = self.bytes(setting, &chunks);
+        self.chunks = chunks;
+        bytes
+    }
+
+    /// The setting of a step, its excitation changed a little where that brings the file nearer to `target` bytes, and the bytes
+    /// that the file then has without corrections.
+    fn excited(&mut self, target: f64, step: u32) -> Result<(Setting, f64)> {
+        let (uncorrected, setting) = (self.without_corrections(step)?, Setting::of_step(step));
+        if !self.excitable {
+            return Ok((setting, uncorrected));
+        }
+        let (corrections, tolerance) = (self.corrections(step)?, self.correctable(step)?);
+        let changed = |change: f64| Setting { excitation: setting.excitation + change as f32, ..setting };
+        let bytes = |change| Ok(self.bytes_of_all(changed(change))? + corrections);
+        let (change, bytes) = excite(target, uncorrected + corrections, tolerance, bytes)?;
+        Ok((changed(change), bytes - corrections))
+    }
+
+    /// The share of the size that corrections can make up for.
+    fn correctable(&self, step: u32) -> Result<f64> {
+        let uncorrected = self.uncorrected.get(&step).copied().unwrap_or(f64::INFINITY);
+        Ok((0.3 * self.corrections(step)? / uncorrected).clamp(LEAST_TOLERANCE, MOST_TOLERANCE))
     }
 }
 
@@ -341,19 +385,18 @@ impl Size for SearchedSize<'_> {
     fn part(&mut self, step: u32) -> Result<f64> {
         let from = usize::from(self.chunks.len() > 2);
         let chunks: Vec<u32> = self.chunks.iter().skip(from).step_by(3).copied().collect();
-        let bytes = self.bytes(step, &chunks)?;
+        let bytes = self.bytes(Setting::of_step(step), &chunks)?;
         if self.shortfall.is_none() {
-            let (header, firing) = self.setting(step);
+            let (header, firing) = self.setting(Setting::of_step(step));
             let some: Vec<u32> = chunks.iter().step_by(2).copied().collect();
             self.shortfall = Some(estimated_shortfall(self.file, &header, firing, &some)?);
         }
         Ok(bytes + self.corrections(step)?)
     }
 
-    /// What corrections can make up for.
+    /// What excitation or corrections can make up for.
     fn tolerance(&self, step: u32) -> Result<f64> {
-        let uncorrected = self.uncorrected.get(&step).copied().unwrap_or(f64::INFINITY);
-        Ok((0.3 * self.corrections(step)? / uncorrected).clamp(LEAST_TOLERANCE, MOST_TOLERANCE))
+        if self.excitable { Ok(EXCITABLE) } else { self.correctable(step) }
     }
 }
 

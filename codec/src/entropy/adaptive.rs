@@ -70,7 +70,7 @@ mod tests {
             let mut ones = 0;
             for _ in 0..20_000 {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let one = (state >> 33) % every == 0;
+                let one = (state >> 33).is_multiple_of(every);
                 ones += u32::from(one);
                 bit.encode(one, &mut counter);
             }

@@ -8,7 +8,7 @@ use super::Analysis;
 use super::refinement::Refinement;
 use crate::container::{Header, SideParameters};
 use crate::events::EventMatrix;
-use crate::network::{Firing, encode_events};
+use crate::network::{ActivityCost, Firing, encode_events, fired, membrane_potentials};
 use crate::{Model, Quality, Result};
 
 /// Chunks whose events are kept, so that they need not be encoded again at the same setting: some five minutes.
@@ -33,20 +33,27 @@ pub(crate) struct ChunkEncoder {
     /// Setting of the events that are kept, and these by the number of their chunk.
     setting: Option<(Quality, Firing)>,
     kept: BTreeMap<u32, EventMatrix>,
+    /// Membrane potentials at the quality of the setting by the number of their chunk, as long as excitations are tried.
+    potentials: Option<BTreeMap<u32, Vec<f32>>>,
 }
 
 impl ChunkEncoder {
     pub(crate) fn new(analysis: Analysis, model: Model) -> Self {
-        Self { analysis, model, rounds: 0, refinement: None, setting: None, kept: BTreeMap::new() }
+        Self { analysis, model, rounds: 0, refinement: None, setting: None, kept: BTreeMap::new(), potentials: None }
     }
 
     /// Refines events from now on, in so many rounds; activity then costs nothing.
     pub(crate) fn refine(&mut self, rounds: usize) -> Result<()> {
         if self.rounds != rounds {
             self.refinement = if rounds > 0 { Some(Refinement::new(&self.model, rounds)?) } else { None };
-            (self.rounds, self.setting) = (rounds, None);
+            (self.rounds, self.setting, self.potentials) = (rounds, None, None);
         }
         Ok(())
+    }
+
+    /// From now on, keeps membrane potentials or forgets them: with them, other excitations at one quality take little time.
+    pub(crate) fn keep_potentials(&mut self, keep: bool) {
+        self.potentials = (keep && self.refinement.is_none()).then(BTreeMap::new);
     }
 
     pub(crate) fn analysis(&self) -> &Analysis {
@@ -81,6 +88,11 @@ impl ChunkEncoder {
     ) -> Result<()> {
         if self.setting != Some((header.quality, firing)) {
             self.kept.clear();
+            if let Some(potentials) = &mut self.potentials
+                && self.setting.is_none_or(|(quality, _)| quality != header.quality)
+            {
+                potentials.clear();
+            }
             self.setting = Some((header.quality, firing));
         }
         for group in chunks.chunks(rayon::current_num_threads()) {
@@ -114,8 +126,18 @@ impl ChunkEncoder {
         let context = self.model.network().config().context();
         let (before, after) = self.refinement.as_ref().map_or((context, context), Refinement::reach);
         let (gain, quality) = (self.analysis.gain, header.quality.fraction());
+        let plain = firing.cost == ActivityCost::default();
         let mut pieces = Vec::with_capacity(group.len());
-        for chunk in group.iter().copied().filter(|chunk| !self.kept.contains_key(chunk)) {
+        for chunk in group.iter().copied() {
+            if self.kept.contains_key(&chunk) {
+                continue;
+            }
+            if let Some(potentials) = self.potentials.as_ref().and_then(|potentials| potentials.get(&chunk))
+                && plain
+            {
+                self.kept.insert(chunk, fired(self.model.network(), potentials, 0, firing)?);
+                continue;
+            }
             let start = u64::from(chunk) * u64::from(header.chunk_frames);
             let end = start + u64::from(header.frames_of_chunk(chunk));
             let from = start.saturating_sub(before as u64);
@@ -124,19 +146,28 @@ impl ChunkEncoder {
             pieces.push((chunk, piece, (start - from) as usize..(end - from) as usize));
         }
         let (model, refinement) = (&self.model, self.refinement.as_ref());
-        let encoded: Vec<(u32, EventMatrix)> = pieces
+        let keep = plain && self.potentials.is_some();
+        let encoded: Vec<(u32, EventMatrix, Option<Vec<f32>>)> = pieces
             .into_par_iter()
             .map(|(chunk, magnitudes, range)| {
                 let mut features = Vec::with_capacity(magnitudes.len());
                 model.feature_scale().features(&magnitudes, gain, &mut features);
-                let events = match refinement {
-                    Some(refinement) => refinement.events(&features, range, quality, firing.excitation)?,
-                    None => encode_events(model.network(), &features, range, quality, firing)?,
-                };
-                Ok((chunk, events))
+                if let Some(refinement) = refinement {
+                    return Ok((chunk, refinement.events(&features, range, quality, firing.excitation)?, None));
+                }
+                if !keep {
+                    return Ok((chunk, encode_events(model.network(), &features, range, quality, firing)?, None));
+                }
+                let potentials = membrane_potentials(model.network(), &features, range, quality)?;
+                Ok((chunk, fired(model.network(), &potentials, 0, firing)?, Some(potentials)))
             })
             .collect::<Result<_>>()?;
-        self.kept.extend(encoded);
+        for (chunk, events, potentials) in encoded {
+            self.kept.insert(chunk, events);
+            if let (Some(all), Some(potentials)) = (&mut self.potentials, potentials) {
+                all.insert(chunk, potentials);
+            }
+        }
         Ok(())
     }
 }

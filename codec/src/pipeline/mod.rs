@@ -11,4 +11,4 @@ mod spool;
 pub(crate) use analysis::Analysis;
 pub(crate) use chunks::{ChunkEncoder, EncodedChunk};
 pub(crate) use listening::{LateCorrections, Listening, Shortfall, estimated_shortfall, usual_step};
-pub(crate) use rate::{Setting, Size, TRIALS, search};
+pub(crate) use rate::{Setting, Size, TRIALS, excite, search};
