@@ -2,12 +2,12 @@
 
 use std::io::{Read, Seek};
 
-use crate::container::{Chunk, Damage, Header, OnDamage, Reader, SIDE_SLOT_FRAMES, SideParameters};
+use crate::container::{Chunk, Corrections, Damage, Header, OnDamage, Reader, SIDE_SLOT_FRAMES, SideParameters};
 use crate::error::ModelError;
 use crate::events::{EventMatrix, Methods};
 use crate::format::{Audio, Format};
 use crate::network::EventDecoder;
-use crate::signal::{HOP, Limiter, Renderer, Resampler, SAMPLE_RATE, StereoSlot, resampled_length};
+use crate::signal::{Corrector, HOP, Limiter, Renderer, Resampler, SAMPLE_RATE, StereoSlot, resampled_length};
 use crate::{Error, Model, Result};
 
 /// Decompresses `.spic` files with the model that they were made with.
@@ -173,23 +173,25 @@ impl<R: Read> DecodedStream<R> {
             let Some(events) = &mut self.events else { return Ok(None) };
             if let Some(chunk) = self.reader.next_chunk()? {
                 self.next = chunk.number + 1;
-                let Chunk { events: matrix, side, .. } = chunk;
+                let Chunk { events: matrix, side, corrections, .. } = chunk;
                 events.push(&matrix, &mut self.features)?;
                 self.sound.add_slots(side.as_ref(), matrix.frames())?;
+                self.sound.add_corrections(corrections.as_ref(), matrix.frames());
             } else if self.next < self.header.chunks() {
                 let frames = self.header.frames_of_chunk(self.next);
                 self.next += 1;
                 events.push(&EventMatrix::silent(frames, self.header.neurons)?, &mut self.features)?;
                 self.sound.add_slots(None, frames)?;
+                self.sound.add_corrections(None, frames);
             } else {
                 if let Some(events) = self.events.take() {
                     events.finish(&mut self.features)?;
                 }
-                self.sound.finish(&self.features)?;
+                self.sound.finish(&mut self.features)?;
                 self.skip_frames();
                 break;
             }
-            self.sound.render(&self.features)?;
+            self.sound.render(&mut self.features)?;
             self.features.clear();
             self.skip_frames();
         }
@@ -288,6 +290,7 @@ struct Sound {
     /// Channels of the output.
     channels: usize,
     right_inverted: bool,
+    corrector: Corrector,
     /// None once the signal has ended.
     stages: Option<(Renderer, Resampler, Option<Limiter>)>,
     internal_samples: u64,
@@ -310,6 +313,7 @@ impl Sound {
         Ok(Self {
             channels,
             right_inverted: header.right_inverted,
+            corrector: Corrector::new(),
             stages: Some((renderer, resampler, limit_peaks.then(|| Limiter::new(format.rate, channels)))),
             internal_samples: header.internal_samples() - first,
             remaining: output_frames(header, format.rate).saturating_sub(before),
@@ -341,9 +345,16 @@ impl Sound {
         Ok(())
     }
 
-    /// Takes frames of features and appends the samples that are ready to `limited`.
-    fn render(&mut self, features: &[f32]) -> Result<()> {
+    /// Takes the corrections of a chunk of `frames` frames.
+    fn add_corrections(&mut self, corrections: Option<&Corrections>, frames: u32) {
+        let step = corrections.map_or(1, Corrections::step);
+        self.corrector.push(frames as usize, step, corrections.map(Corrections::blocks));
+    }
+
+    /// Corrects frames of features and appends the samples that are ready to `limited`.
+    fn render(&mut self, features: &mut [f32]) -> Result<()> {
         let Some((renderer, ..)) = &mut self.stages else { return Ok(()) };
+        self.corrector.apply(features);
         renderer.push(features, &mut self.internal);
         self.interleave();
         let Some((_, resampler, limiter)) = &mut self.stages else { return Ok(()) };
@@ -357,9 +368,10 @@ impl Sound {
         Ok(())
     }
 
-    /// Takes the last frames of features and appends the rest of the samples to `limited`.
-    fn finish(&mut self, features: &[f32]) -> Result<()> {
+    /// Corrects the last frames of features and appends the rest of the samples to `limited`.
+    fn finish(&mut self, features: &mut [f32]) -> Result<()> {
         let Some((mut renderer, mut resampler, limiter)) = self.stages.take() else { return Ok(()) };
+        self.corrector.apply(features);
         renderer.push(features, &mut self.internal);
         renderer.finish(self.internal_samples, &mut self.internal)?;
         self.interleave();

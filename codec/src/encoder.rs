@@ -1,15 +1,19 @@
 //! Audio to `.spic` files.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use crate::container::{Header, Summary, Tags, Writer, stored_size};
+use crate::container::{Corrections, Header, Summary, Tags, Writer, stored_size};
 use crate::error::ModelError;
 use crate::events::Methods;
 use crate::format::{Format, Samples};
 use crate::network::{ActivityCost, Firing};
-use crate::pipeline::{Analysis, ChunkEncoder, Setting, Size, TRIALS, correction_db, search};
+use crate::pipeline::{
+    Analysis, ChunkEncoder, EncodedChunk, LateCorrections, Listening, Setting, Shortfall, Size, TRIALS,
+    estimated_shortfall, excite, search, usual_step,
+};
 use crate::signal::{HOP, SAMPLE_RATE};
 use crate::{Error, Gain, Model, Quality, Result};
 
@@ -22,6 +26,13 @@ const CHUNK_FRAMES: u16 = 640;
 
 /// Chunks that the rate search looks at, spread evenly over the file: some four minutes.
 const SEARCH_CHUNKS: u32 = 24;
+
+/// A size within this share of the asked one is near enough, if there are no corrections to make up for it;
+const LEAST_TOLERANCE: f64 = 0.01;
+/// and never beyond this one.
+const MOST_TOLERANCE: f64 = 0.025;
+/// A size within this share can be reached by excitation.
+const EXCITABLE: f64 = 0.08;
 
 /// Steps of encoding and decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,8 +187,9 @@ impl Encoder {
         let (mut header, silent) = (header_of(&analysis, &self.model, self.tags.clone())?, analysis.silent);
         let mut file = ChunkEncoder::new(analysis, self.model.clone());
         let rounds = ROUNDS[usize::from(self.effort)];
-        let setting = match self.target {
-            Target::Quality(quality) => Setting { quality, excitation: 0.0 },
+        // What the events and the container leave of a bitrate is for corrections.
+        let (setting, left) = match self.target {
+            Target::Quality(quality) => (Setting { quality, excitation: 0.0 }, None),
             Target::Bitrate(kbps) => {
                 let target = kbps * 1000.0 / 8.0 * header.seconds();
                 let tell = &mut |share| tell(Stage::RateSearch, share);
@@ -188,27 +200,70 @@ impl Encoder {
                     step = search(target / REFINED_SIZE, step, &mut size)?;
                     file.refine(rounds)?;
                 }
+                // Excitations of the encoder's own events are tried in no time, so that the quality need not fit so well.
+                let excitable = rounds == 0 && self.cost == ActivityCost::default();
+                file.keep_potentials(excitable);
                 let mut size = SearchedSize::new(&mut file, &header, self.cost, tell)?;
-                Setting::of_step(search(target, step, &mut size)?)
+                size.excitable = excitable;
+                let step = search(target, step, &mut size)?;
+                let (setting, uncorrected) = size.excited(target, step)?;
+                file.keep_potentials(false);
+                (setting, Some(target - uncorrected))
             }
         };
         file.refine(rounds)?;
         header.quality = setting.quality;
         let firing = Firing { excitation: setting.excitation, cost: self.cost };
-        header.gain = header.gain.less(correction_db(&mut file, &header, firing)?);
+        let listening = Listening::new(&mut file, &header, firing)?;
+        let step = correction_step(listening.shortfall(), &header, left)?;
+        header.gain = header.gain.less(listening.gain_db(&mut file, &header, step)?);
         if silent {
             header.gain = Gain::LARGEST; // whatever the network makes of it, 128 dB less is nothing
         }
         let methods = self.model.complete(Methods::small(), header.quality);
         let mut writer = Writer::new(output, header.clone(), methods)?;
-        let chunks: Vec<u32> = (0..header.chunks()).collect();
-        file.encode(&header, firing, &chunks, |chunk, events, side| {
-            tell(Stage::Writing, f64::from(chunk) / f64::from(header.chunks()))?;
-            writer.write_chunk(&events, side.as_ref())
-        })?;
+        let total = header.chunks();
+        let mut write = |chunk: &EncodedChunk, corrections: Option<&Corrections>| {
+            tell(Stage::Writing, f64::from(chunk.number) / f64::from(total))?;
+            writer.write_corrected_chunk(&chunk.events, chunk.side.as_ref(), corrections)
+        };
+        let chunks: Vec<u32> = (0..total).collect();
+        if let Some(shortfall) = listening.complete() {
+            file.encode(&header, firing, &chunks, |chunk| {
+                write(&chunk, shortfall.corrections(chunk.number, step)?.as_ref())
+            })?;
+        } else {
+            let mut late = LateCorrections::new(&self.model, header.quality, step)?;
+            for group in chunks.chunks(rayon::current_num_threads()) {
+                for chunk in file.encoded(&header, firing, group)? {
+                    for (chunk, corrections) in late.push(&mut file, &header, chunk)? {
+                        write(&chunk, corrections.as_ref())?;
+                    }
+                }
+            }
+            for (chunk, corrections) in late.finish(&mut file, &header)? {
+                write(&chunk, corrections.as_ref())?;
+            }
+        }
         let (_, summary) = writer.finish()?;
         Ok(Encoded { header, summary })
     }
+}
+
+/// The step of corrections: the one that suits the quality, or one near it with which they take the bytes that are `left`.
+fn correction_step(shortfall: &Shortfall, header: &Header, left: Option<f64>) -> Result<u8> {
+    let usual = usual_step(header.quality);
+    let Some(left) = left else { return Ok(usual) };
+    let (mut finest, mut coarsest) = (usual - usual / 3, usual + usual / 2);
+    // The bytes fall with the step: the finest one that fits.
+    while finest < coarsest {
+        let middle = finest + (coarsest - finest) / 2;
+        match shortfall.bytes(middle, header.frames())? <= left {
+            true => coarsest = middle,
+            false => finest = middle + 1,
+        }
+    }
+    Ok(finest)
 }
 
 /// Bytes of a file at any setting, by some of its chunks.
@@ -221,6 +276,12 @@ struct SearchedSize<'a> {
     /// The chunks that are looked at, spread evenly over the file.
     chunks: Vec<u32>,
     trials: usize,
+    /// Whether the excitation is to make up for what a quality misses.
+    excitable: bool,
+    /// What the decoder lacks in some of them, which hardly depends on the setting.
+    shortfall: Option<Shortfall>,
+    /// Bytes of all but the corrections, by the steps at which all of the chunks have been looked at.
+    uncorrected: BTreeMap<u32, f64>,
     tell: &'a mut dyn FnMut(f64) -> Result<()>,
 }
 
@@ -234,42 +295,108 @@ impl<'a> SearchedSize<'a> {
         let total = header.chunks();
         let count = total.min(SEARCH_CHUNKS);
         let chunks = (0..count).map(|i| (u64::from(i) * u64::from(total) / u64::from(count)) as u32).collect();
-        Ok(Self { file, header, cost, fixed: header.stored_size()? as f64, chunks, trials: 0, tell })
+        let fixed = header.stored_size()? as f64;
+        Ok(Self {
+            file,
+            header,
+            cost,
+            fixed,
+            chunks,
+            trials: 0,
+            excitable: false,
+            shortfall: None,
+            uncorrected: BTreeMap::new(),
+            tell,
+        })
     }
 
-    fn bytes(&mut self, step: u32, chunks: &[u32]) -> Result<f64> {
+    /// Bytes of all but the corrections.
+    fn bytes(&mut self, setting: Setting, chunks: &[u32]) -> Result<f64> {
         let (trial, all) = (self.trials as f64, chunks.len().max(1) as f64);
-        (self.tell)(trial / TRIALS as f64)?;
+        (self.tell)((trial / TRIALS as f64).min(1.0))?;
         self.trials += 1;
-        let Setting { quality, excitation } = Setting::of_step(step);
-        let firing = Firing { excitation, cost: self.cost };
-        let header = Header { quality, ..self.header.clone() };
-        let methods = self.file.model().complete(Methods::small(), quality);
+        let (header, firing) = self.setting(setting);
+        let methods = self.file.model().complete(Methods::small(), header.quality);
         let (mut bytes, mut frames, mut done) = (0.0, 0, 0.0);
         let tell = &mut self.tell;
-        self.file.encode(&header, firing, chunks, |chunk, events, side| {
-            bytes += f64::from(stored_size(&events, side.as_ref(), &methods)?);
-            frames += header.frames_of_chunk(chunk);
+        self.file.encode(&header, firing, chunks, |chunk| {
+            bytes += f64::from(stored_size(&chunk.events, chunk.side.as_ref(), &methods)?);
+            frames += header.frames_of_chunk(chunk.number);
             done += 1.0;
-            tell((trial + done / all) / TRIALS as f64)
+            tell(((trial + done / all) / TRIALS as f64).min(1.0))
         })?;
         Ok(self.fixed + bytes * f64::from(header.frames()) / f64::from(frames.max(1)))
+    }
+
+    fn setting(&self, Setting { quality, excitation }: Setting) -> (Header, Firing) {
+        (Header { quality, ..self.header.clone() }, Firing { excitation, cost: self.cost })
+    }
+
+    /// Bytes of corrections at a step.
+    fn corrections(&self, step: u32) -> Result<f64> {
+        let quality = Setting::of_step(step).quality;
+        self.shortfall.as_ref().map_or(Ok(0.0), |lack| lack.bytes(usual_step(quality), self.header.frames()))
+    }
+
+    /// Bytes of the whole file but its corrections.
+    fn without_corrections(&mut self, step: u32) -> Result<f64> {
+        if let Some(&bytes) = self.uncorrected.get(&step) {
+            return Ok(bytes);
+        }
+        let bytes = self.bytes_of_all(Setting::of_step(step))?;
+        self.uncorrected.insert(step, bytes);
+        Ok(bytes)
+    }
+
+    fn bytes_of_all(&mut self, setting: Setting) -> Result<f64> {
+        let chunks = std::mem::take(&mut self.chunks);
+        let bytes = self.bytes(setting, &chunks);
+        self.chunks = chunks;
+        bytes
+    }
+
+    /// The setting of a step, its excitation changed a little where that brings the file nearer to `target` bytes, and the bytes
+    /// that the file then has without corrections.
+    fn excited(&mut self, target: f64, step: u32) -> Result<(Setting, f64)> {
+        let (uncorrected, setting) = (self.without_corrections(step)?, Setting::of_step(step));
+        if !self.excitable {
+            return Ok((setting, uncorrected));
+        }
+        let (corrections, tolerance) = (self.corrections(step)?, self.correctable(step)?);
+        let changed = |change: f64| Setting { excitation: setting.excitation + change as f32, ..setting };
+        let bytes = |change| Ok(self.bytes_of_all(changed(change))? + corrections);
+        let (change, bytes) = excite(target, uncorrected + corrections, tolerance, bytes)?;
+        Ok((changed(change), bytes - corrections))
+    }
+
+    /// The share of the size that corrections can make up for.
+    fn correctable(&self, step: u32) -> Result<f64> {
+        let uncorrected = self.uncorrected.get(&step).copied().unwrap_or(f64::INFINITY);
+        Ok((0.3 * self.corrections(step)? / uncorrected).clamp(LEAST_TOLERANCE, MOST_TOLERANCE))
     }
 }
 
 impl Size for SearchedSize<'_> {
     fn whole(&mut self, step: u32) -> Result<f64> {
-        let chunks = std::mem::take(&mut self.chunks);
-        let bytes = self.bytes(step, &chunks);
-        self.chunks = chunks;
-        bytes
+        Ok(self.without_corrections(step)? + self.corrections(step)?)
     }
 
     /// By every third chunk, from the second on: the first may begin with silence.
     fn part(&mut self, step: u32) -> Result<f64> {
         let from = usize::from(self.chunks.len() > 2);
         let chunks: Vec<u32> = self.chunks.iter().skip(from).step_by(3).copied().collect();
-        self.bytes(step, &chunks)
+        let bytes = self.bytes(Setting::of_step(step), &chunks)?;
+        if self.shortfall.is_none() {
+            let (header, firing) = self.setting(Setting::of_step(step));
+            let some: Vec<u32> = chunks.iter().step_by(2).copied().collect();
+            self.shortfall = Some(estimated_shortfall(self.file, &header, firing, &some)?);
+        }
+        Ok(bytes + self.corrections(step)?)
+    }
+
+    /// What excitation or corrections can make up for.
+    fn tolerance(&self, step: u32) -> Result<f64> {
+        if self.excitable { Ok(EXCITABLE) } else { self.correctable(step) }
     }
 }
 

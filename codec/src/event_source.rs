@@ -42,12 +42,8 @@ impl EventSource {
     pub fn events(&mut self, quality: Quality, excitation: f32) -> Result<Vec<EventMatrix>> {
         let header = Header { quality, ..self.header.clone() };
         let chunks: Vec<u32> = (0..header.chunks()).collect();
-        let mut all = Vec::with_capacity(chunks.len());
         let firing = Firing { excitation, ..Firing::default() };
-        self.chunks.encode(&header, firing, &chunks, |_, events, _| {
-            all.push(events);
-            Ok(())
-        })?;
-        Ok(all)
+        let encoded = self.chunks.encoded(&header, firing, &chunks)?;
+        Ok(encoded.into_iter().map(|chunk| chunk.events).collect())
     }
 }

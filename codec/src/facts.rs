@@ -49,6 +49,8 @@ pub struct FileFacts {
     pub event_bytes: u64,
     /// Bytes of the stored stereo parameters.
     pub side_bytes: u64,
+    /// Bytes of the stored corrections of decoded bands.
+    pub correction_bytes: u64,
     /// Bytes of header, tags, index and checksums.
     pub overhead_bytes: u64,
     /// Number of chunks by the method that stored their events.
@@ -86,11 +88,12 @@ impl FileFacts {
         let known = Methods::all();
         // none if they are range-coded with a model that is not at hand
         let mut all = Some(EventMatrix::new(header.neurons)?);
-        let (mut event_bytes, mut side_bytes) = (0u64, 0u64);
+        let (mut event_bytes, mut side_bytes, mut correction_bytes) = (0u64, 0u64, 0u64);
         let mut methods = BTreeMap::<&'static str, u32>::new();
         while let Some(chunk) = reader.next_stored()? {
             event_bytes += u64::from(chunk.event_bytes());
             side_bytes += u64::from(chunk.side_bytes());
+            correction_bytes += u64::from(chunk.correction_bytes());
             let name = match chunk.method() {
                 None => "damaged",
                 Some(RANGE_CODER_ID) => RangeCoder::NAME,
@@ -131,7 +134,8 @@ impl FileFacts {
             events_per_second: statistics.as_ref().map(|statistics| statistics.events_per_second),
             event_bytes,
             side_bytes,
-            overhead_bytes: bytes.saturating_sub(event_bytes + side_bytes),
+            correction_bytes,
+            overhead_bytes: bytes.saturating_sub(event_bytes + side_bytes + correction_bytes),
             methods,
             damage: reader.damage().iter().map(|damage| damage.error.to_string()).collect(),
             tags: texts(&header.tags),

@@ -1,4 +1,4 @@
-//! Files of the format's first version that must stay readable for ever, and a second decoder that reads them.
+//! Files of the format's versions that must stay readable for ever, and a second decoder that reads them.
 //!
 //! `testdata/golden/` holds the files, one text with the expected content for each group of files (up to the first
 //! `-` of their names), the prior of range-coded files as a model file without a network, and `decode.py`, written from
@@ -8,7 +8,10 @@
 // helpers of tests fail like tests
 #![allow(clippy::unwrap_used)]
 
-use spiccato::container::{Header, OnDamage, Reader, SIDE_COLUMNS, SideParameters, Tags, Writer};
+use spiccato::container::{
+    CORRECTION_BANDS, CORRECTION_TIMES, Corrections, Header, MAX_CORRECTION, OnDamage, Reader, SIDE_COLUMNS,
+    SideParameters, Tags, Writer,
+};
 use spiccato::entropy::{AGES, Prior, PriorWeights};
 use spiccato::events::{EventMatrix, Methods, RANGE_CODER_ID, RangeCoder};
 use spiccato::{Gain, ModelId, Quality};
@@ -17,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-/// Events and side parameters of one chunk.
-type Content = (EventMatrix, Option<SideParameters>);
+/// Events, side parameters and corrections of one chunk.
+type Content = (EventMatrix, Option<SideParameters>, Option<Corrections>);
 
 /// One golden file: its name, what is in it, the numbers of the methods to choose from, and the prior if they need one.
 struct Golden {
@@ -127,7 +130,7 @@ fn mono() -> Vec<Golden> {
     let file = |id: u8, name: &str| Golden {
         name: format!("mono-{name}"),
         header: header(),
-        chunks: events.chunks(header().chunk_frames.into()).map(|events| (events, None)).collect(),
+        chunks: events.chunks(header().chunk_frames.into()).map(|events| (events, None, None)).collect(),
         methods: vec![id],
         prior: None,
     };
@@ -169,7 +172,7 @@ fn stereo(zstandard: bool) -> Golden {
                 4 => Some(values.map(|index| (14 + index / 20 + random.below(2)) as u8).collect()),
                 _ => None,
             };
-            (events, values.map(|values| SideParameters::new(values).unwrap()))
+            (events, values.map(|values| SideParameters::new(values).unwrap()), None)
         })
         .collect();
     let methods = Methods::all().iter().map(|method| method.id()).filter(|id| zstandard || id % 2 == 0).collect();
@@ -205,11 +208,40 @@ fn tiny() -> Golden {
     for row in [&[1][..], &[], &[1, 3], &[], &[], &[7]] {
         events.push_row(row).unwrap();
     }
-    Golden { name: "tiny".into(), header, chunks: vec![(events, None)], methods: vec![4], prior: None } // CSR
+    Golden { name: "tiny".into(), header, chunks: vec![(events, None, None)], methods: vec![4], prior: None } // CSR
+}
+
+/// Corrections of which few are not zero, the more the lower their place, some of them large.
+fn corrections(random: &mut Random, frames: u32, step: u8) -> Corrections {
+    let count = Corrections::blocks_of(frames) as usize * CORRECTION_TIMES * CORRECTION_BANDS;
+    let value = |place: usize| {
+        let (time, band) = (place / CORRECTION_BANDS % CORRECTION_TIMES, place % CORRECTION_BANDS);
+        let bound = match random.below(6 + 2 * (time + band) as u32) {
+            0 => [1, 1, 2, 3, 5, 20, u32::from(MAX_CORRECTION.unsigned_abs())][random.below(7) as usize],
+            1 | 2 => 1,
+            _ => 0,
+        };
+        random.below(2 * bound + 1) as i16 - bound as i16
+    };
+    Corrections::new(step, (0..count).map(value).collect()).unwrap()
+}
+
+/// The events of [`stereo`] with corrections beside some of them.
+fn corrected() -> Golden {
+    let mut golden = stereo(false);
+    let mut random = Random(5);
+    for (number, (events, _, place)) in (0u8..).zip(&mut golden.chunks) {
+        *place = match number {
+            0 => None,
+            1 => Some(Corrections::new(255, vec![0; 2 * CORRECTION_TIMES * CORRECTION_BANDS]).unwrap()),
+            _ => Some(corrections(&mut random, events.frames(), 10 * number)),
+        };
+    }
+    Golden { name: "corrected".into(), ..golden }
 }
 
 fn all() -> Vec<Golden> {
-    mono().into_iter().chain([stereo(false), stereo(true), range_coder(), tiny()]).collect()
+    mono().into_iter().chain([stereo(false), stereo(true), range_coder(), tiny(), corrected()]).collect()
 }
 
 /// The content of a file as text, the same whatever methods store it.
@@ -231,13 +263,21 @@ fn text(header: &Header, chunks: &[Content]) -> String {
     fields.iter().for_each(|(name, value)| writeln!(text, "{name} {value}").unwrap());
     writeln!(text, "model {}", header.model).unwrap();
     header.tags.iter().for_each(|(key, value)| writeln!(text, "tag {key}={value}").unwrap());
-    for (number, (events, side)) in chunks.iter().enumerate() {
+    for (number, (events, side, corrections)) in chunks.iter().enumerate() {
         writeln!(text, "chunk {number} of {} frames", events.frames()).unwrap();
         for (frame, row) in events.rows().enumerate().filter(|(_, row)| !row.is_empty()) {
             writeln!(text, "frame {frame}: {}", list(row)).unwrap();
         }
         for (slot, values) in side.iter().flat_map(SideParameters::slots).enumerate() {
             writeln!(text, "slot {slot}: {}", list(values)).unwrap();
+        }
+        let Some(corrections) = corrections else { continue };
+        writeln!(text, "corrections in steps of {}", corrections.step()).unwrap();
+        for (block, values) in corrections.blocks().enumerate() {
+            let rows = values.chunks_exact(CORRECTION_BANDS).enumerate();
+            for (time, row) in rows.filter(|(_, row)| row.iter().any(|&value| value != 0)) {
+                writeln!(text, "block {block} time {time}: {}", list(row)).unwrap();
+            }
         }
     }
     text
@@ -251,7 +291,9 @@ fn write_file(golden: &Golden) -> Vec<u8> {
     let methods = all_methods(golden.prior.as_ref(), golden.header.quality);
     let methods = methods.filter(|method| golden.methods.contains(&method.id()));
     let mut writer = Writer::new(Vec::new(), golden.header.clone(), methods).unwrap();
-    golden.chunks.iter().for_each(|(events, side)| writer.write_chunk(events, side.as_ref()).unwrap());
+    for (events, side, corrections) in &golden.chunks {
+        writer.write_corrected_chunk(events, side.as_ref(), corrections.as_ref()).unwrap();
+    }
     writer.finish().unwrap().0
 }
 
@@ -260,7 +302,7 @@ fn read_text(golden: &Golden, bytes: &[u8]) -> String {
     let mut reader = Reader::new(bytes, methods, OnDamage::Stop).unwrap();
     let mut chunks = Vec::new();
     while let Some(chunk) = reader.next_chunk().unwrap() {
-        chunks.push((chunk.events, chunk.side));
+        chunks.push((chunk.events, chunk.side, chunk.corrections));
     }
     text(reader.header(), &chunks)
 }
@@ -377,7 +419,12 @@ fn the_second_decoder_reads_arbitrary_files() {
             };
             let count = random.below(60);
             let chunk = |number| notes(&mut random, header.frames_of_chunk(number), header.neurons, count);
-            let chunks = (0..header.chunks()).map(chunk).map(|events| (events, None)).collect();
+            let mut random = Random(id.into());
+            let mut corrected = |events: EventMatrix| {
+                let corrections = (id % 3 == 0).then(|| corrections(&mut random, events.frames(), id + 1));
+                (events, None, corrections)
+            };
+            let chunks = (0..header.chunks()).map(chunk).map(&mut corrected).collect();
             Golden { name: format!("method-{id}"), header, chunks, methods: vec![id], prior: None }
         })
         .collect();
@@ -407,7 +454,7 @@ fn the_second_decoder_predicts_the_same_probabilities() {
                 };
                 let count = random.below(60);
                 let chunk = |number| notes(&mut random, header.frames_of_chunk(number), neurons, count);
-                let chunks = (0..header.chunks()).map(chunk).map(|events| (events, None)).collect();
+                let chunks = (0..header.chunks()).map(chunk).map(|events| (events, None, None)).collect();
                 let (name, methods) = (format!("range-coder-{number}"), vec![RANGE_CODER_ID]);
                 Golden { name, header, chunks, methods, prior: Some(prior.clone()) }
             })

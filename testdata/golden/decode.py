@@ -409,6 +409,87 @@ def decode_side(coding, data, frames):
     return values
 
 
+# --- corrections [8.2] ---
+
+TIMES, SHAPES, BLOCK_FRAMES = 32, 24, 64
+PRESENT = [
+    [50, 44, 50, 55, 55, 57],
+    [21, 28, 30, 36, 41, 48],
+    [11, 20, 27, 33, 37, 45],
+    [8, 19, 22, 27, 33, 41],
+    [4, 12, 14, 19, 27, 36],
+    [2, 7, 11, 16, 24, 35],
+    [2, 6, 9, 14, 21, 33],
+    [1, 5, 8, 11, 19, 31],
+    [1, 4, 5, 9, 16, 26],
+    [1, 2, 4, 7, 12, 20],
+]
+ABOVE_ONE, ABOVE = [1, 2, 3, 5, 11, 25], [20, 26, 35]
+
+
+class AdaptiveBit:
+    """A decision whose probability follows how often it went either way."""
+
+    def __init__(self, of_64):
+        self.yes, self.no = of_64, 64 - of_64
+
+    def decide(self, decoder):
+        bit = decoder.decision((self.yes << 16) // (self.yes + self.no))
+        if bit:
+            self.yes += 4
+        else:
+            self.no += 4
+        if self.yes + self.no > 1024:
+            self.yes, self.no = (self.yes + 1) // 2, (self.no + 1) // 2
+        return bit
+
+
+def neighbour_class(neighbours):
+    return sum(neighbours >= least for least in (1, 2, 3, 5, 9))
+
+
+def decode_corrections(data, frames):
+    """Step and blocks of coefficients, rows over the bands."""
+    data = Bytes(data)
+    step = data.unsigned(1)
+    decoder = RangeDecoder(data.take(data.left()))
+    present = [[AdaptiveBit(of_64) for of_64 in row] for row in PRESENT]
+    above_one = [AdaptiveBit(of_64) for of_64 in ABOVE_ONE]
+    above = [AdaptiveBit(of_64) for of_64 in ABOVE]
+    before, blocks = {}, []
+    for _ in range(-(-frames // BLOCK_FRAMES)):
+        now = {}
+
+        def size(block, time, shape):
+            return abs(block.get((time, shape), 0))
+
+        for t in range(TIMES):
+            for s in range(SHAPES):
+                near = size(now, t - 1, s) + size(now, t, s - 1) + size(before, t, s)
+                far = size(now, t - 2, s) + size(now, t, s - 2) + size(now, t - 1, s - 1) + size(now, t - 1, s + 1)
+                far += size(before, t, s - 1) + size(before, t, s + 1)
+                kind = neighbour_class(2 * near + far)
+                place = floor_log2(t + 1) + floor_log2(s + 1)
+                if not present[place][kind].decide(decoder):
+                    continue
+                negative = decoder.decision(32768)
+                value = 1
+                while value < 16:
+                    bit = above_one[kind] if value == 1 else above[min(value, 4) - 2]
+                    if not bit.decide(decoder):
+                        break
+                    value += 1
+                if value == 16:
+                    for place in range(11, -1, -1):
+                        value += decoder.decision(32768) << place
+                now[t, s] = -value if negative else value
+        blocks.append([[now.get((t, s), 0) for s in range(SHAPES)] for t in range(TIMES)])
+        before = now
+    decoder.finish()
+    require(step > 0, "corrections: step")
+    return step, blocks
+
+
 # --- the file [4, 5, 6, 9] ---
 
 
@@ -467,15 +548,15 @@ def decode_chunk(file, header, number, prior):
     covered = number.to_bytes(4, "little") + file.data[start : file.position]
     require(zlib.crc32(covered) == file.unsigned(4), f"checksum of chunk {number}")
     coding = body.unsigned(1)
-    require(coding < 128, "reserved bit of a chunk")
     frames = min(header["chunk_frames"], header["frames"] - number * header["chunk_frames"])
-    side_coding, side = coding >> 5, []
+    side_coding, side = coding >> 5 & 3, []
     if side_coding:
         require(header["channels"] == 2, "side parameters of one channel")
         side = decode_side(side_coding, body.take(body.varint()), frames)
+    corrections = decode_corrections(body.take(body.varint()), frames) if coding & 128 else None
     events = body.take(body.left())
     events = decode_events(coding & 31, events, frames, header["neurons"], header["quality"], prior)
-    return frames, events, side, file.position - start
+    return frames, events, side, corrections, file.position - start
 
 
 def decode_index(file, sizes):
@@ -504,7 +585,7 @@ def decode(data, prior):
     lines += [f"tag {key}={value}" for key, value in header["tags"]]
     sizes = []
     for number in range(-(-header["frames"] // header["chunk_frames"])):
-        frames, events, side, size = decode_chunk(file, header, number, prior)
+        frames, events, side, corrections, size = decode_chunk(file, header, number, prior)
         sizes.append(size)
         lines.append(f"chunk {number} of {frames} frames")
         rows = {}
@@ -512,6 +593,13 @@ def decode(data, prior):
             rows.setdefault(frame, []).append(neuron)
         lines += [f"frame {frame}: {listing(row)}" for frame, row in rows.items()]
         lines += [f"slot {slot}: {listing(values)}" for slot, values in enumerate(side)]
+        if corrections:
+            step, blocks = corrections
+            lines.append(f"corrections in steps of {step}")
+            for number_of_block, block in enumerate(blocks):
+                for time, row in enumerate(block):
+                    if any(row):
+                        lines.append(f"block {number_of_block} time {time}: {listing(row)}")
     decode_index(file, sizes)
     return lines
 

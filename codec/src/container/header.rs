@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 /// First bytes of every file.
 const MAGIC: [u8; 4] = *b"SPIC";
 /// Format version that is written, major and minor; readers take every minor version of the same major one.
-pub const FORMAT_VERSION: (u8, u8) = (1, 0);
+pub const FORMAT_VERSION: (u8, u8) = (1, 1);
 /// Bytes before the tags.
 const FIXED_BYTES: usize = 44;
 /// Flag: the right channel was inverted before the channels were mixed.

@@ -43,6 +43,7 @@
 //! ```
 
 mod chunk;
+mod corrections;
 mod header;
 mod index;
 mod reader;
@@ -53,6 +54,7 @@ mod tests;
 mod writer;
 
 pub use chunk::{MAX_CHUNK_BYTES, stored_size};
+pub use corrections::{CORRECTION_BANDS, CORRECTION_FRAMES, CORRECTION_TIMES, Corrections, MAX_CORRECTION};
 pub use header::{FORMAT_VERSION, Header, MAX_CHUNK_CELLS, MAX_CHUNK_FRAMES, MAX_RATE, MAX_SAMPLES, MIN_RATE};
 pub use reader::{Chunk, Damage, OnDamage, Reader, StoredChunk};
 pub use side::{SIDE_COLUMNS, SIDE_LEVELS, SIDE_SLOT_FRAMES, SideParameters};

@@ -1,6 +1,7 @@
 //! Reads a file from front to back, or chunk by chunk in any order where the input can seek.
 
-use super::chunk::{self, Parts};
+use super::chunk::{self, Content, Parts};
+use super::corrections::Corrections;
 use super::header::Header;
 use super::index;
 use super::side::SideParameters;
@@ -36,12 +37,16 @@ pub struct Chunk {
     pub events: EventMatrix,
     /// Its side parameters, if it has any.
     pub side: Option<SideParameters>,
+    /// Its corrections, if it has any.
+    pub corrections: Option<Corrections>,
     /// Number of the method that stored the events.
     pub method: u8,
     /// Bytes of the stored events.
     pub event_bytes: u32,
     /// Bytes of the stored side parameters.
     pub side_bytes: u32,
+    /// Bytes of the stored corrections.
+    pub correction_bytes: u32,
 }
 
 /// A chunk as it is stored: its checksum is right, its events are not decoded.
@@ -71,6 +76,11 @@ impl StoredChunk {
     /// Bytes of the stored side parameters.
     pub fn side_bytes(&self) -> u32 {
         self.parts.as_ref().map_or(0, |parts| parts.side.len() as u32)
+    }
+
+    /// Bytes of the stored corrections.
+    pub fn correction_bytes(&self) -> u32 {
+        self.parts.as_ref().and_then(|parts| parts.corrections.as_ref()).map_or(0, |bytes| bytes.len() as u32)
     }
 }
 
@@ -169,18 +179,26 @@ impl<R: Read> Reader<R> {
     /// Decodes a chunk of this file.
     ///
     /// # Errors
-    /// When its events or side parameters are damaged, unless that is to be skipped, or need a method that is not at
+    /// When its events, side parameters or corrections are damaged, unless that is to be skipped, or need a method that is not at
     /// hand.
     pub fn decode(&mut self, stored: &StoredChunk) -> Result<Chunk> {
         let (number, frames) = (stored.number, stored.frames);
         let decoded = stored.parts.as_ref().map(|parts| self.decode_parts(parts, number, frames)).transpose();
         let decoded = decoded.map_err(|error| error.at(stored.offset));
-        let (events, side, method) = match self.skip_damage(Some(number), decoded)?.flatten() {
-            Some((events, side)) => (events, side, stored.method().unwrap_or_default()),
-            None => (EventMatrix::silent(frames, self.header.neurons)?, None, 0),
+        let ((events, side, corrections), method) = match self.skip_damage(Some(number), decoded)?.flatten() {
+            Some(content) => (content, stored.method().unwrap_or_default()),
+            None => ((EventMatrix::silent(frames, self.header.neurons)?, None, None), 0),
         };
-        let (event_bytes, side_bytes) = (stored.event_bytes(), stored.side_bytes());
-        Ok(Chunk { number, events, side, method, event_bytes, side_bytes })
+        Ok(Chunk {
+            number,
+            events,
+            side,
+            corrections,
+            method,
+            event_bytes: stored.event_bytes(),
+            side_bytes: stored.side_bytes(),
+            correction_bytes: stored.correction_bytes(),
+        })
     }
 
     /// Reads the bytes of a chunk: as many as the index says, or else as the chunk itself says.
@@ -195,14 +213,14 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    fn decode_parts(&self, parts: &Parts, number: u32, frames: u32) -> Result<(EventMatrix, Option<SideParameters>)> {
+    fn decode_parts(&self, parts: &Parts, number: u32, frames: u32) -> Result<Content> {
         let decoded = parts.decode(frames, self.header.neurons, &self.methods);
-        let (events, side) = decoded.map_err(|error| error.within(Section::Chunk(number)))?;
-        if side.is_some() && self.header.channels == 1 {
+        let content = decoded.map_err(|error| error.within(Section::Chunk(number)))?;
+        if content.1.is_some() && self.header.channels == 1 {
             let error = Error::malformed("side parameters in a file with one channel");
             return Err(error.within(Section::Chunk(number)));
         }
-        Ok((events, side))
+        Ok(content)
     }
 
     /// Takes note of damage if it is to be skipped. What is no damage stays an error: the machine's failures, and

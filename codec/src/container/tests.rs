@@ -239,7 +239,7 @@ fn header_fields_outside_their_limits_have_their_own_errors() {
     assert!(read(8, &44_100u32.to_le_bytes()).is_ok());
     assert!(matches!(
         read(4, &[2]),
-        Err(Error::Format(FormatError { fault: FormatFault::Version { major: 2, minor: 0 }, .. }))
+        Err(Error::Format(FormatError { fault: FormatFault::Version { major: 2, minor: 1 }, .. }))
     ));
     assert!(matches!(
         read(4, &[0]),

@@ -1,6 +1,7 @@
 //! Writes a file from front to back, without seeking.
 
 use super::chunk::Parts;
+use super::corrections::Corrections;
 use super::header::Header;
 use super::index;
 use super::side::SideParameters;
@@ -17,6 +18,8 @@ pub struct Summary {
     pub event_bytes: u64,
     /// Stored side parameters.
     pub side_bytes: u64,
+    /// Stored corrections.
+    pub correction_bytes: u64,
     /// Number of events.
     pub events: u64,
     /// Number of chunks.
@@ -24,9 +27,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Bytes of everything but events and side parameters: header, tags, lengths, checksums, index.
+    /// Bytes of everything but events, side parameters and corrections: header, tags, lengths, checksums, index.
     pub fn overhead_bytes(&self) -> u64 {
-        self.file_bytes - self.event_bytes - self.side_bytes
+        self.file_bytes - self.event_bytes - self.side_bytes - self.correction_bytes
     }
 }
 
@@ -55,6 +58,19 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When the matrix has another size than the header says, all chunks are written, or writing fails.
     pub fn write_chunk(&mut self, events: &EventMatrix, side: Option<&SideParameters>) -> Result<()> {
+        self.write_corrected_chunk(events, side, None)
+    }
+
+    /// Writes the next chunk with corrections, if it has any.
+    ///
+    /// # Errors
+    /// As [`Writer::write_chunk`], and when the corrections are for another number of frames.
+    pub fn write_corrected_chunk(
+        &mut self,
+        events: &EventMatrix,
+        side: Option<&SideParameters>,
+        corrections: Option<&Corrections>,
+    ) -> Result<()> {
         let number = self.sizes.len() as u32;
         let due = (self.header.frames_of_chunk(number), self.header.neurons);
         if due.0 == 0 || (events.frames(), events.neurons()) != due {
@@ -69,13 +85,22 @@ impl<W: Write> Writer<W> {
         if let Some(side) = side {
             self.check_side(number, side, due.0)?;
         }
-        let parts = Parts::encode(events, side, &self.methods)?;
+        if let Some(corrections) = corrections {
+            let (blocks, due) = (corrections.blocks().len(), Corrections::blocks_of(due.0));
+            if blocks != due as usize {
+                return Err(Error::usage(format!(
+                    "chunk {number}: {blocks} blocks of corrections where {due} are due"
+                )));
+            }
+        }
+        let parts = Parts::encode(events, side, corrections, &self.methods)?;
         let bytes = parts.to_bytes(number)?;
         self.output.write_all(&bytes)?;
         self.sizes.push(bytes.len() as u32);
         self.summary.file_bytes += bytes.len() as u64;
         self.summary.event_bytes += parts.events.len() as u64;
         self.summary.side_bytes += parts.side.len() as u64;
+        self.summary.correction_bytes += parts.corrections.as_ref().map_or(0, Vec::len) as u64;
         self.summary.events += u64::from(events.events());
         self.summary.chunks += 1;
         Ok(())

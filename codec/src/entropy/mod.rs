@@ -2,9 +2,10 @@
 //!
 //! Everything here is integer arithmetic of defined widths, so that the same bytes give the same events on every machine
 //! (the idea of Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable models", 2019).
-//! What a file means is specified in `format-spec.md`, section 7.9. The event method made of it is
-//! [`RangeCoder`](crate::events::RangeCoder).
+//! What a file means is specified in `format-spec.md`, sections 7.9 and 8.2. The event method made of it is
+//! [`RangeCoder`](crate::events::RangeCoder); [`Corrections`](crate::container::Corrections) have adaptive probabilities.
 
+mod adaptive;
 mod information;
 mod prediction;
 mod prior;
@@ -13,6 +14,7 @@ mod sigmoid;
 #[cfg(test)]
 pub(crate) mod test_prior;
 
+pub use adaptive::AdaptiveBit;
 pub use information::Counter;
 #[cfg(feature = "network")]
 pub(crate) use prediction::AGE_ENDS;

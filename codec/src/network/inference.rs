@@ -24,16 +24,32 @@ pub fn encode_events(
     quality: f32,
     firing: Firing,
 ) -> Result<EventMatrix> {
+    // Without cost, thresholds don't know the past.
+    let costs = firing.cost != ActivityCost::default();
+    let before = if costs { range.start.min(network.config().context()) } else { 0 };
+    let potentials = membrane_potentials(network, features, range.start - before..range.end, quality)?;
+    fired(network, &potentials, before, firing)
+}
+
+/// Membrane potentials (frames × neurons) of the frames in `range`; otherwise as [`encode_events`].
+pub(crate) fn membrane_potentials(
+    network: &Network,
+    features: &[f32],
+    range: Range<usize>,
+    quality: f32,
+) -> Result<Vec<f32>> {
     let config = network.config();
     let frames = features.len() / config.bands;
     let features = Tensor::from_slice(features, (1, frames, config.bands), &Device::Cpu)?;
     let quality = quality_features(&[quality], config.knots)?;
-    // Without cost, thresholds don't know the past.
-    let costs = firing.cost != ActivityCost::default();
-    let before = if costs { range.start.min(config.context()) } else { 0 };
-    let potential = network.encoder.forward_within(&features, &quality, range.start - before..range.end)?;
-    let potential = potential.flatten_all()?.to_vec1::<f32>()?;
-    let fired = &firing.events(&potential, config.neurons)[before * config.neurons..];
+    let potential = network.encoder.forward_within(&features, &quality, range)?;
+    Ok(potential.flatten_all()?.to_vec1::<f32>()?)
+}
+
+/// Events of membrane potentials, without those of the first frames, `before` in number.
+pub(crate) fn fired(network: &Network, potentials: &[f32], before: usize, firing: Firing) -> Result<EventMatrix> {
+    let config = network.config();
+    let fired = &firing.events(potentials, config.neurons)[before * config.neurons..];
     let neurons = u16::try_from(config.neurons).map_err(|_| {
         Error::from(ModelError::Limit(format!("a network of {} neurons: at most 4096 can be stored", config.neurons)))
     })?;

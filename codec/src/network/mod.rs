@@ -20,6 +20,7 @@ pub use decoder::{Decoder, LOG_TIME_CONSTANTS, initial_log_time_constants};
 pub use encoder::{Encoder, SURROGATE, events};
 pub use firing::{ActivityCost, Firing};
 pub use inference::{EventDecoder, encode_events};
+pub(crate) use inference::{fired, membrane_potentials};
 #[cfg(test)]
 pub(crate) use weights::tests::small;
 pub use weights::{Precision, Weights, load_weights, save_model};

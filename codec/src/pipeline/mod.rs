@@ -3,12 +3,12 @@
 
 mod analysis;
 mod chunks;
-mod level;
+mod listening;
 mod rate;
 mod refinement;
 mod spool;
 
 pub(crate) use analysis::Analysis;
-pub(crate) use chunks::ChunkEncoder;
-pub(crate) use level::correction_db;
-pub(crate) use rate::{Setting, Size, TRIALS, search};
+pub(crate) use chunks::{ChunkEncoder, EncodedChunk};
+pub(crate) use listening::{LateCorrections, Listening, Shortfall, estimated_shortfall, usual_step};
+pub(crate) use rate::{Setting, Size, TRIALS, excite, search};

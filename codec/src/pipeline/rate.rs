@@ -2,9 +2,6 @@
 
 use crate::{Quality, Result};
 
-/// A rate within this share of the asked one is near enough.
-const TOLERANCE: f64 = 0.01;
-
 /// An estimate within this share of the target is worth trying on the whole file.
 const COARSE: f64 = 0.04;
 
@@ -59,6 +56,9 @@ pub(crate) trait Size {
 
     /// An estimate of them from a part of the file.
     fn part(&mut self, step: u32) -> Result<f64>;
+
+    /// The share of the asked size by which the whole may miss it at a step.
+    fn tolerance(&self, step: u32) -> Result<f64>;
 }
 
 /// Searches the step for which the whole file comes nearest to `target` bytes: from `guess` by a part of the file, then by the whole.
@@ -81,7 +81,7 @@ pub(crate) fn search(target: f64, guess: u32, size: &mut impl Size) -> Result<u3
     for _ in 0..WHOLE_TRIALS {
         let error = size.whole(step)?.max(1.0).ln() - goal;
         whole.add(step, error);
-        if error.abs() < TOLERANCE {
+        if error.abs() < size.tolerance(step)? {
             break;
         }
         let next = whole.next(slope);
@@ -91,6 +91,41 @@ pub(crate) fn search(target: f64, guess: u32, size: &mut impl Size) -> Result<u3
         step = next;
     }
     Ok(whole.nearest())
+}
+
+/// How the logarithm of the bytes grows with excitation, as a first guess.
+const EXCITATION_SLOPE: f64 = 1.0;
+
+/// Trials of excitations at most.
+const EXCITATION_TRIALS: usize = 4;
+
+/// Searches the change of the excitation, at one quality, with which the whole file comes within `tolerance` of `target` bytes; at
+/// no change it has `unchanged` ones. Gives the change and its bytes.
+pub(crate) fn excite(
+    target: f64,
+    unchanged: f64,
+    tolerance: f64,
+    mut bytes: impl FnMut(f64) -> Result<f64>,
+) -> Result<(f64, f64)> {
+    let error = |bytes: f64| (bytes / target).max(1e-9).ln();
+    let (mut change, mut reached, mut slope) = (0.0, unchanged, EXCITATION_SLOPE);
+    let mut best = (change, reached);
+    for _ in 0..EXCITATION_TRIALS {
+        if error(reached).abs() < tolerance {
+            break;
+        }
+        let next = change - (error(reached) / slope).clamp(-0.3, 0.3);
+        let there = bytes(next)?;
+        let rise = (error(there) - error(reached)) / (next - change);
+        if rise.is_finite() && rise > 0.1 * EXCITATION_SLOPE {
+            slope = rise;
+        }
+        (change, reached) = (next, there);
+        if error(reached).abs() < error(best.1).abs() {
+            best = (change, reached);
+        }
+    }
+    Ok(best)
 }
 
 /// Points of the curve of errors (logarithm of the size over the target) by step, in the order of the steps.
@@ -163,6 +198,10 @@ mod tests {
             self.trials.0 += 1;
             Ok(self.bias * (self.curve)(f64::from(step) / f64::from(LAST_STEP)))
         }
+
+        fn tolerance(&self, _: u32) -> Result<f64> {
+            Ok(0.01)
+        }
     }
 
     #[test]
@@ -200,6 +239,21 @@ mod tests {
         let mut size = Made { curve: |q: f64| 100.0 + 100.0 * q, bias: 1.0, trials: (0, 0) };
         assert_eq!(search(10.0, 9000, &mut size).unwrap(), 0);
         assert_eq!(search(1e9, 9000, &mut size).unwrap(), LAST_STEP);
+    }
+
+    #[test]
+    fn excitations_find_what_is_near() {
+        for (off, slope) in [(0.06, 0.4), (-0.07, 1.0), (0.05, 2.7), (0.005, 1.0)] {
+            let curve = |change: f64| 1000.0 * (off + slope * change + 0.2 * change * change).exp();
+            let mut trials = 0;
+            let (change, bytes) = excite(1000.0, curve(0.0), 0.01, |change| {
+                trials += 1;
+                Ok(curve(change))
+            })
+            .unwrap();
+            assert!((bytes / 1000.0 - 1.0).abs() < 0.0101 && bytes == curve(change), "{off}, {slope}: {bytes}");
+            assert!(trials <= 3 && (trials > 0) == (off.abs() > 0.01));
+        }
     }
 
     #[test]

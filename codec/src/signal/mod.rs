@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod bands;
+mod correction;
 pub mod features;
 mod frames;
 mod limiter;
@@ -23,6 +24,9 @@ mod transform;
 
 pub use analysis::{Analyzer, analyze};
 pub use bands::BandLayout;
+pub(crate) use correction::{
+    CORRECTION_FRAMES, CORRECTION_SHAPES, CORRECTION_TIMES, CorrectionTransform, Corrector, quantised,
+};
 pub use features::{FeatureScale, TARGET_RMS};
 pub use limiter::Limiter;
 pub use loudness::Loudness;
