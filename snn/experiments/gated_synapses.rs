@@ -24,15 +24,25 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "with synapses that release charge gradually, exact gradients train spiking networks to encode signals and to \
             remember for a second, by their recurrent synapses, what leaky neurons forget",
     paper: "Huh & Sejnowski, Gradient descent for spiking neural networks, NeurIPS 2018",
-    parameters: &[ENCODING_NEURONS, ENCODING_STEPS, MEMORY_NEURONS, MEMORY_STEPS, MEMORY_DELAY, MEMORY_GAP],
+    parameters: &[
+        ENCODING_NEURONS,
+        ENCODING_STEPS,
+        MEMORY_NEURONS,
+        MEMORY_STEPS,
+        MEMORY_SUCCESSES,
+        MEMORY_DELAY,
+        MEMORY_GAP,
+    ],
     run,
 };
 
 const ENCODING_NEURONS: Parameter = Parameter::count("encoding.neurons", "neurons that encode two signals", 30, 30);
 const ENCODING_STEPS: Parameter = Parameter::count("encoding.steps", "steps of training to encode", 4000, 120);
 const MEMORY_NEURONS: Parameter = Parameter::count("memory.neurons", "neurons that remember", 40, 40);
-const MEMORY_STEPS: Parameter = Parameter::count("memory.steps", "steps of training to remember, at most", 3000, 400);
-const MEMORY_DELAY: Parameter = Parameter::quantity("memory.delay", "seconds to remember for", 1.0, 0.2);
+const MEMORY_STEPS: Parameter = Parameter::count("memory.steps", "steps of training to remember, at most", 3000, 1000);
+const MEMORY_SUCCESSES: Parameter =
+    Parameter::count("memory.successes", "steps of low error at the full delay, after which training ends", 300, 40);
+const MEMORY_DELAY: Parameter = Parameter::quantity("memory.delay", "seconds to remember for", 1.0, 0.28);
 const MEMORY_GAP: Parameter = Parameter::quantity("memory.gap", "seconds between the pulses to remember", 0.1, 0.02);
 
 /// A trial: inputs, targets and weights of the error, each by step.
@@ -176,6 +186,10 @@ fn memory(neurons: usize) -> GatedShape {
     }
 }
 
+fn new_memory(shape: GatedShape, random: &mut Random) -> GatedNetwork {
+    GatedNetwork::new(shape, 1.0, -0.25, random)
+}
+
 /// Steps of a pulse.
 const PULSE: usize = 12;
 /// Steps at the end of a trial in which the answer counts.
@@ -199,31 +213,41 @@ fn memory_trial(shape: &GatedShape, signs: (f64, f64), gap: usize, delay: usize,
 }
 
 /// Trains to remember pulses with a gap for a delay, each in steps. The delay begins with five and gets longer whenever the mean
-/// loss is low; then the gap does. Where there is no such success for long, it goes back to the weights of the last one. Ends when
-/// both have been as long as they are to be for a while.
+/// loss is low; then the gap does. Where there is no such success for long, it goes back to the weights of the last one, or to
+/// other random ones if there was none. Ends when the error has been low for `successes` steps with both as long as they are to
+/// be, or after `steps`. The number of steps that it took.
 fn learn_to_remember(
     network: &mut GatedNetwork,
     (gap, delay): (usize, usize),
-    steps: usize,
+    (steps, successes): (usize, usize),
     frozen: bool,
     random: &mut Random,
-) {
+) -> usize {
     const RATE: f64 = 1e-3;
     const CLIP: f64 = 0.1;
     const PATIENCE: usize = 100;
+    const BEGINNING: usize = 400;
     let mut adam = Adam::new(network.parameters.len(), RATE);
-    let (mut now, mut between, mut mean, mut successes) = (5.min(delay), 5.min(gap), 1.0, 0);
+    let (mut now, mut between, mut mean, mut succeeded) = (5.min(delay), 5.min(gap), 1.0, 0);
     let (mut good, mut since): (Option<Vec<f64>>, usize) = (None, 0);
-    for _ in 0..steps {
+    for step in 1..=steps {
         let trials = SIGNS.map(|signs| memory_trial(&network.shape, signs, between, now, random));
         let loss = descend(network, &trials, CLIP, frozen, &mut adam);
         mean = 0.95 * mean + 0.05 * loss;
         since += 1;
         if mean > 0.08 {
-            if let Some(good) = good.as_ref().filter(|_| since >= PATIENCE) {
-                network.parameters.clone_from(good);
-                adam = Adam::new(network.parameters.len(), RATE);
-                (mean, since) = (0.15, 0);
+            match &good {
+                Some(good) if since >= PATIENCE => {
+                    network.parameters.clone_from(good);
+                    adam = Adam::new(network.parameters.len(), RATE);
+                    (mean, since) = (0.15, 0);
+                }
+                None if since >= BEGINNING && !frozen => {
+                    *network = new_memory(network.shape, random);
+                    adam = Adam::new(network.parameters.len(), RATE);
+                    (mean, since) = (1.0, 0);
+                }
+                _ => {}
             }
             continue;
         }
@@ -237,12 +261,13 @@ fn learn_to_remember(
             mean = 0.15;
         } else {
             adam.rate = 0.3 * RATE;
-            successes += usize::from(mean < 0.02);
-            if successes == steps / 10 {
-                return;
+            succeeded += usize::from(mean < 0.02);
+            if succeeded == successes {
+                return step;
             }
         }
     }
+    steps
 }
 
 /// Share of right answers in 100 trials, by the mean output at the end. One that is within a tenth of the target's size of 0 is a
@@ -288,11 +313,12 @@ fn run(settings: &Settings) -> Result<Outcome> {
 
     let shape = memory(settings.count(&MEMORY_NEURONS));
     let [gap, delay] = [&MEMORY_GAP, &MEMORY_DELAY].map(|time| (settings.quantity(time) / shape.time_step) as usize);
-    let (steps, times) = (settings.count(&MEMORY_STEPS), (gap, delay));
-    let mut network = GatedNetwork::new(shape, 1.0, -0.25, &mut random);
+    let (steps, successes, times) = (settings.count(&MEMORY_STEPS), settings.count(&MEMORY_SUCCESSES), (gap, delay));
+    let mut network = new_memory(shape, &mut random);
     let mut alone = without_recurrence(network.clone());
-    learn_to_remember(&mut network, times, steps, false, &mut random);
-    learn_to_remember(&mut alone, times, steps, true, &mut random);
+    let taken = learn_to_remember(&mut network, times, (steps, successes), false, &mut random);
+    // Trained as long.
+    learn_to_remember(&mut alone, times, (taken, taken), true, &mut random);
     let [with, without] = [&network, &alone].map(|network| accuracy(network, times, &mut random));
     let part = "memory of leaky neurons";
     measurements.extend([

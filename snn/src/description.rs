@@ -203,7 +203,13 @@ impl NetworkDescription {
     /// With event-based gated recurrent units.
     #[must_use]
     pub fn event_gru(self, units: usize) -> Self {
-        self.layer(LayerDescription::EventGru { units, options: EventGruOptions::default() })
+        self.event_gru_with(units, EventGruOptions::default())
+    }
+
+    /// With event-based gated recurrent units of these thresholds and this surrogate.
+    #[must_use]
+    pub fn event_gru_with(self, units: usize, options: EventGruOptions) -> Self {
+        self.layer(LayerDescription::EventGru { units, options })
     }
 
     /// With liquid neurons.

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use spiccato_neurons::ops::{event_gru_scan, event_gru_states, linear};
 
 use super::super::{Measurement, Outcome, Parameter, Settings};
-use super::{event_based, plain, share, spoken};
+use super::{Reading, event_based, plain, share, spoken};
 use spiccato_neurons::{Random, Surrogate};
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::{accuracy, cross_entropy, train_epoch};
@@ -92,14 +92,15 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
         }
         Ok(accuracies)
     };
-    let (network, plain_network) = (event_based(sizes, (trace(), false), seed)?, plain(sizes, seed)?);
+    let surrogate = EventGruOptions::default().surrogate;
+    let reading = Reading { trace: trace(), learn: false, gain: 2.0, surrogate };
+    let (network, plain_network) = (event_based(sizes, &reading, seed)?, plain(sizes, seed)?);
     let untrained = accuracy(test, |indices| scores(&network, test, indices))?;
     let (ours, plain) = (learn(&network)?, learn(&plain_network)?);
     let some = some(test)?;
     let events = share(&spoken(&network, &some)?.ne(0.0)?)?;
     // Units without thresholds speak all the time.
     let always = share(&spoken(&plain_network, &some)?.ne(0.0)?)?;
-    let surrogate = EventGruOptions::default().surrogate;
     let Surrogate::Triangular { width, .. } = surrogate else {
         anyhow::bail!("the surrogate {surrogate:?} has no width")
     };

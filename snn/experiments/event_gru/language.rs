@@ -8,8 +8,8 @@ use candle_core::{DType, Device, Tensor};
 
 use super::super::raster::{Population, raster};
 use super::super::{Measurement, Outcome, Parameter, Settings};
-use super::{event_based, plain, share, spoken};
-use spiccato_neurons::Random;
+use super::{Reading, event_based, plain, share, spoken};
+use spiccato_neurons::{Random, Surrogate};
 use spiccato_plots::{Axis, Chart, SIZE, Series};
 use spiccato_snn::classification::cross_entropy;
 use spiccato_snn::layers::State;
@@ -24,7 +24,7 @@ pub(super) const EPOCHS: Parameter = Parameter::count("language.epochs", "passes
 pub(super) const EVENT_RATE: Parameter = Parameter::quantity(
     "language.event_rate",
     "learning rate of event-based units at first; it falls to a hundredth",
-    1.5e-2,
+    3e-2,
     3e-2,
 );
 pub(super) const PLAIN_RATE: Parameter = Parameter::quantity(
@@ -36,8 +36,25 @@ pub(super) const PLAIN_RATE: Parameter = Parameter::quantity(
 pub(super) const ACTIVITY: Parameter = Parameter::quantity(
     "language.activity",
     "weight of the share of event-based units that speak in what is minimised",
-    0.05,
+    0.003,
     0.3,
+);
+
+pub(super) const TRACE: Parameter = Parameter::quantity(
+    "language.trace",
+    "time constant of the traces at first, in characters; every unit learns its own",
+    0.3,
+    1.5,
+);
+pub(super) const HEIGHT: Parameter =
+    Parameter::quantity("language.surrogate", "height of the surrogate gradient of events, half-width 0.4", 2.0, 0.7);
+pub(super) const OUTPUT_GAIN: Parameter =
+    Parameter::quantity("language.output_gain", "factor of the output weights of event-based units at first", 4.0, 2.0);
+pub(super) const INPUT_GAIN: Parameter = Parameter::quantity(
+    "language.input_gain",
+    "factor of the input weights of either kind of units at first",
+    5.0,
+    1.0,
 );
 
 /// The first chapters of Around the World in Eighty Days, by Jules Verne.
@@ -46,8 +63,6 @@ const TEXT: &str = include_str!("../data/around-the-world-in-eighty-days.txt");
 const STREAMS: usize = 8;
 /// Characters in a piece.
 const PIECE: usize = 64;
-/// Time constant of the traces at first, in characters; every unit learns its own.
-const TRACE: f64 = 1.5;
 const GRADIENT_NORM: f64 = 1.0;
 /// Size of an output from which on it counts as an event in what is minimised: y/(y + this).
 const SMALL: f64 = 0.1;
@@ -174,7 +189,18 @@ pub(super) fn run(settings: &Settings) -> Result<Outcome> {
     let text = Text::new(&TEXT.chars().take(characters).collect::<String>());
     let sizes = [text.alphabet, settings.count(&UNITS), text.alphabet];
     let epochs = settings.count(&EPOCHS);
-    let (network, plain_network) = (event_based(sizes, (TRACE, true), seed)?, plain(sizes, seed)?);
+    let reading = Reading {
+        trace: settings.quantity(&TRACE),
+        learn: true,
+        gain: settings.quantity(&OUTPUT_GAIN),
+        surrogate: Surrogate::Triangular { height: settings.quantity(&HEIGHT), width: 0.4 },
+    };
+    let (network, plain_network) = (event_based(sizes, &reading, seed)?, plain(sizes, seed)?);
+    for network in [&network, &plain_network] {
+        // One input of all is 1 in a step.
+        let input = network.variables().get("0.input")?;
+        input.set(&(input.as_tensor() * settings.quantity(&INPUT_GAIN))?)?;
+    }
     let (ours, plain) = rayon::join(
         || learn(&network, &text, epochs, (settings.quantity(&EVENT_RATE), settings.quantity(&ACTIVITY)), seed),
         || learn(&plain_network, &text, epochs, (settings.quantity(&PLAIN_RATE), 0.0), seed),

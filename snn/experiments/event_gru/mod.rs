@@ -14,9 +14,9 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
 use super::{Experiment, Outcome, Settings};
-use spiccato_neurons::Random;
+use spiccato_neurons::{Random, Surrogate};
 use spiccato_snn::description::{LayerDescription, NetworkDescription};
-use spiccato_snn::layers::LeakyIntegratorOptions;
+use spiccato_snn::layers::{EventGruOptions, LeakyIntegratorOptions};
 use spiccato_snn::network::Network;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -36,18 +36,36 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         language::EVENT_RATE,
         language::PLAIN_RATE,
         language::ACTIVITY,
+        language::TRACE,
+        language::HEIGHT,
+        language::OUTPUT_GAIN,
+        language::INPUT_GAIN,
     ],
     run,
 };
 
-/// Event-based units whose traces are read. The trace's time constant in steps; each unit learns its own if `learn`.
-fn event_based(sizes: [usize; 3], (time_constant, learn): (f64, bool), seed: u64) -> Result<Network> {
+/// How event-based units learn and are read.
+struct Reading {
+    /// Time constant of the traces in steps, at first.
+    trace: f64,
+    /// Whether each unit learns its own.
+    learn: bool,
+    /// Of the output weights: few units speak, and larger weights make up for them.
+    gain: f64,
+    /// Of the events.
+    surrogate: Surrogate,
+}
+
+/// Event-based units whose traces are read.
+fn event_based(sizes: [usize; 3], reading: &Reading, seed: u64) -> Result<Network> {
     let [inputs, units, outputs] = sizes;
     let mut trace = LeakyIntegratorOptions::default();
-    (trace.time_constant, trace.learn) = (time_constant, learn);
-    let layers = NetworkDescription::new(&[inputs]).event_gru(units).layer(LayerDescription::LeakyIntegrator(trace));
-    // Few units speak: larger output weights make up for them.
-    let network = Network::new(&layers.linear_with_gain(outputs, 2.0), seed)?;
+    (trace.time_constant, trace.learn) = (reading.trace, reading.learn);
+    let mut options = EventGruOptions::default();
+    options.surrogate = reading.surrogate;
+    let layers = NetworkDescription::new(&[inputs]).event_gru_with(units, options);
+    let layers = layers.layer(LayerDescription::LeakyIntegrator(trace)).linear_with_gain(outputs, reading.gain);
+    let network = Network::new(&layers, seed)?;
     let mut random = Random::new(seed, 50);
     let thresholds: Vec<f32> = (0..units).map(|_| threshold(&mut random) as f32).collect();
     network.variables().get("0.threshold")?.set(&Tensor::new(thresholds, &Device::Cpu)?)?;

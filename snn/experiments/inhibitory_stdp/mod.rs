@@ -32,8 +32,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 };
 
 const LAPS: Parameter = Parameter::count("laps", "laps on the track", 20, 20);
-const SECONDS: Parameter = Parameter::quantity("seconds", "seconds of replay by integrate-and-fire neurons", 4.0, 0.5);
-/// So long that as many bursts come as [`BURSTS`] asks for.
+/// Both levels run for so long that as many bursts come as [`BURSTS`] asks for.
+const SECONDS: Parameter = Parameter::quantity("seconds", "seconds of replay by integrate-and-fire neurons", 12.0, 0.5);
 const BURSTING: Parameter =
     Parameter::quantity("adaptive.seconds", "seconds of replay by adaptive exponential neurons", 12.0, 12.0);
 
@@ -49,40 +49,81 @@ fn run(settings: &Settings) -> Result<Outcome> {
         Measurement::at_least("learned inhibition", "weight onto cue cells over place cells", cue / place, 5.0)
             .ablated(1.0),
     ];
-    let replay = |level, ablation, seconds| Replay::run(&experience, level, ablation, seconds, settings.seed);
     let mut charts = vec![inhibition(&experience)];
 
-    // In the short run there is little activity beside the one that mossy fibres force.
-    let limit = if settings.quick { 0.8 } else { 0.3 };
-    let (level, name) = (Level::LeakyIntegrateAndFire, "leaky integrate-and-fire");
-    let [intact, uniform] =
-        [Ablation::None, Ablation::UniformInhibition].map(|ablation| replay(level, ablation, seconds));
-    let (ratio, baseline) = (intact.ratio(&experience), uniform.ratio(&experience));
-    measurements.push(Measurement::at_most(name, "rate of cue cells over place cells", ratio, limit).ablated(baseline));
-    measurements.push(Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8).ablated(ratio));
-    charts.push(raster(name, &intact, &experience));
-
-    if !settings.quick {
-        let (level, name) = (Level::AdaptiveExponential, "adaptive exponential");
-        let [intact, uniform, shuffled] = [Ablation::None, Ablation::UniformInhibition, Ablation::ShuffledExcitation]
-            .map(|a| replay(level, a, settings.quantity(&BURSTING)));
-        // Nothing is measured where there are too few bursts.
-        let order = |replay: &Replay| replay.order(&experience).filter(|order| order.bursts >= BURSTS);
-        let ordered = |replay: &Replay| order(replay).map_or(f64::NAN, |order| order.fields);
-        let dealt_out = order(&intact).map_or(f64::NAN, |order| order.dealt_out);
-        let (ratio, baseline) = (intact.ratio(&experience), uniform.ratio(&experience));
-        measurements.extend([
-            Measurement::at_most(name, "rate of cue cells over place cells", ratio, 0.3).ablated(baseline),
-            Measurement::at_least(name, "the same, inhibition not learned", baseline, 0.8).ablated(ratio),
-            Measurement::at_least(name, "order of replay, |Spearman ρ|", ordered(&intact), 0.5)
-                .ablated(ordered(&shuffled)),
-            Measurement::at_most(name, "the same, place fields dealt out anew", dealt_out, 0.2)
-                .ablated(ordered(&intact)),
-        ]);
-        charts.push(raster(name, &intact, &experience));
+    if settings.quick {
+        // In the short run there is little activity beside the one that mossy fibres force.
+        let [intact, uniform] = [Ablation::None, Ablation::UniformInhibition]
+            .map(|ablation| Replay::run(&experience, INTEGRATE_AND_FIRE.0, ablation, seconds, settings.seed));
+        measurements.extend(suppression(INTEGRATE_AND_FIRE.1, &experience, [&intact, &uniform], 0.8));
+        charts.push(raster(INTEGRATE_AND_FIRE.1, &intact, &experience));
+    } else {
+        let exponential = (Level::AdaptiveExponential, "adaptive exponential");
+        for (level, seconds) in [(INTEGRATE_AND_FIRE, seconds), (exponential, settings.quantity(&BURSTING))] {
+            replay(level, seconds, &experience, settings.seed, &mut measurements, &mut charts);
+        }
     }
     measurements.extend(binary::measure(settings)?);
     Ok(Outcome::new(measurements, charts))
+}
+
+const INTEGRATE_AND_FIRE: (Level, &str) = (Level::LeakyIntegrateAndFire, "leaky integrate-and-fire");
+
+/// What learned inhibition does to cue cells in replay, and what the same inhibition does if all of its synapses are equal.
+fn suppression(
+    part: &'static str,
+    experience: &Experience,
+    [intact, uniform]: [&Replay; 2],
+    limit: f64,
+) -> [Measurement; 2] {
+    let (ratio, baseline) = (intact.ratio(experience), uniform.ratio(experience));
+    [
+        Measurement::at_most(part, "rate of cue cells over place cells", ratio, limit).ablated(baseline),
+        Measurement::at_least(part, "the same, inhibition not learned", baseline, 0.8).ablated(ratio),
+    ]
+}
+
+/// Replay at a level, and its controls.
+fn replay(
+    (level, part): (Level, &'static str),
+    seconds: f64,
+    experience: &Experience,
+    seed: u64,
+    measurements: &mut Vec<Measurement>,
+    charts: &mut Vec<Chart>,
+) {
+    // Without structure, bursts are rarer: twice the time.
+    let ablations = [
+        (Ablation::None, seconds),
+        (Ablation::UniformInhibition, seconds),
+        (Ablation::ShuffledExcitation, 2.0 * seconds),
+        (Ablation::NoAdaptation, seconds),
+    ];
+    let [intact, uniform, shuffled, without] =
+        ablations.map(|(ablation, seconds)| Replay::run(experience, level, ablation, seconds, seed));
+    measurements.extend(suppression(part, experience, [&intact, &uniform], 0.3));
+    let orders = [&intact, &uniform, &shuffled, &without].map(|replay| replay.order(experience));
+    let bursts = orders.each_ref().map(|order| order.as_ref().map_or(0, |order| order.bursts));
+    // Nothing is measured where there are too few bursts.
+    let [order, _, random, _] = orders.map(|order| order.filter(|order| order.bursts >= BURSTS));
+    let dealt_out = order.as_ref().map_or(f64::NAN, |order| order.dealt_out);
+    let [order, random] = [order, random].map(|order| order.map_or(f64::NAN, |order| order.fields));
+    let fewest = bursts[..3].iter().min().copied().unwrap_or_default();
+    measurements.extend([
+        Measurement::at_least(part, "order of replay, |Spearman ρ|, excitation shuffled as ablation", order, 0.5)
+            .ablated(random),
+        Measurement::at_most(part, "the same, place fields dealt out anew", dealt_out, 0.2).ablated(order),
+        Measurement::at_least(
+            part,
+            "bursts that these are the means over, the fewest of replay and its controls, no adaptation as ablation",
+            fewest as f64,
+            BURSTS as f64,
+        )
+        .ablated(bursts[3] as f64),
+    ]);
+    for (name, replay) in [("", &intact), (", excitation shuffled", &shuffled), (", no adaptation", &without)] {
+        charts.push(raster(&format!("{part}{name}"), replay, experience));
+    }
 }
 
 /// Inhibition that each cell has learned to receive.
@@ -108,7 +149,7 @@ fn raster(name: &str, replay: &Replay, experience: &Experience) -> Chart {
         let spikes =
             replay.record.spikes().iter().filter(|(time, cell)| *time < 1000.0 && which(&experience.cells[*cell]));
         let points = spikes.filter_map(|&(time, cell)| Some((time, experience.cells[cell].field?)));
-        Series { name: name.to_owned(), points: points.take(1200).collect(), style: Style::Dots(1.5) }
+        Series { name: name.to_owned(), points: points.take(4000).collect(), style: Style::Dots(1.5) }
     };
     Chart {
         title: format!("Replay, {name}"),

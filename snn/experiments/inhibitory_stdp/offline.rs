@@ -15,9 +15,10 @@ use spiccato_snn::engine::{Projection, SpikeRecord};
 /// How detailed the neurons are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Level {
-    /// Neither adaptation nor an exponential upstroke.
+    /// No exponential upstroke, and adaptation by spikes alone: each adds to a current that ends within some 85 ms. Symmetric
+    /// excitation holds activity where it is; adaptation drives it on to cells that have not fired yet.
     LeakyIntegrateAndFire,
-    /// Both.
+    /// An upstroke, and adaptation by the potential as well.
     AdaptiveExponential,
 }
 
@@ -26,13 +27,17 @@ pub(super) enum Level {
 pub(super) enum Ablation {
     /// Nothing.
     None,
-    /// All inhibitory synapses have the mean weight.
+    /// All inhibitory synapses have the same weight, [`UNIFORM`] times their mean.
     UniformInhibition,
-    /// The excitatory weights are dealt out anew.
+    /// The excitatory weights are dealt out anew, and are larger by a factor, so that bursts come without their structure too.
     ShuffledExcitation,
+    /// Pyramidal cells don't adapt.
+    NoAdaptation,
 }
 
 const TIME_STEP: f64 = 0.2;
+/// Less inhibition, all synapses equal, leaves cue cells active all the time instead of in bursts (seed 3).
+const UNIFORM: f64 = 2.0;
 /// Interneurons that learn nothing, beside those that do.
 const BASKET: usize = 20;
 const INHIBITORY: usize = INTERNEURONS + BASKET;
@@ -74,11 +79,31 @@ const BASKET_CELL: AdaptiveExponential = AdaptiveExponential {
 
 impl Level {
     /// Factors of the learned excitatory and inhibitory conductances: tuned so that the network is active but not all the time
-    /// (seed 1, 20 laps).
+    /// (20 laps; seed 1, and seeds 1 to 3 for integrate-and-fire neurons).
     fn scales(self) -> (f64, f64) {
         match self {
-            Level::LeakyIntegrateAndFire => (0.4, 0.3),
+            Level::LeakyIntegrateAndFire => (0.85, 0.7),
             Level::AdaptiveExponential => (0.7, 0.3),
+        }
+    }
+
+    /// Factor of excitatory conductances whose structure is gone.
+    fn shuffled(self) -> f64 {
+        match self {
+            Level::LeakyIntegrateAndFire => 2.25,
+            Level::AdaptiveExponential => 2.5,
+        }
+    }
+
+    /// Rise in pA of a pyramidal cell's adaptation with each spike, where it is not that of the detailed neuron: large enough
+    /// that a cell fires a few times and then lets others fire.
+    const JUMP: f64 = 1400.0;
+
+    fn pyramidal(self) -> AdaptiveExponential {
+        let neuron = self.neuron(PYRAMIDAL_CELL);
+        match self {
+            Level::LeakyIntegrateAndFire => AdaptiveExponential { adaptation_jump: Self::JUMP, ..neuron },
+            Level::AdaptiveExponential => neuron,
         }
     }
 
@@ -175,10 +200,15 @@ impl Replay {
         let mut random = Random::new(seed, 1);
         let mut excitation = experience.excitation.clone();
         let mut learned = experience.inhibition.clone();
+        let mut cell = level.pyramidal();
         match ablation {
             Ablation::None => {}
-            Ablation::UniformInhibition => learned.set_all(learned.mean_weight()),
-            Ablation::ShuffledExcitation => excitation.shuffle_weights(&mut random),
+            Ablation::UniformInhibition => learned.set_all(UNIFORM * learned.mean_weight()),
+            Ablation::ShuffledExcitation => {
+                excitation.shuffle_weights(&mut random);
+                excitation.scale(level.shuffled());
+            }
+            Ablation::NoAdaptation => (cell.adaptation_jump, cell.adaptation_coupling) = (0.0, 0.0),
         }
         let (excitatory_scale, inhibitory_scale) = level.scales();
         excitation.scale(excitatory_scale);
@@ -187,7 +217,7 @@ impl Replay {
         let onto_inhibitory = Projection::random(PYRAMIDAL, INHIBITORY, 0.5, false, 2.5, &mut random);
         let among_inhibitory = Projection::random(INHIBITORY, INHIBITORY, 0.25, true, 9.0, &mut random);
 
-        let mut pyramidal = Population::new(level.neuron(PYRAMIDAL_CELL), PYRAMIDAL, (1.3, 9.5), (0.3, 3.3));
+        let mut pyramidal = Population::new(cell, PYRAMIDAL, (1.3, 9.5), (0.3, 3.3));
         let mut inhibitory = Population::new(level.neuron(BASKET_CELL), INHIBITORY, (1.0, 4.1), (0.25, 1.2));
         let mut record = SpikeRecord::default();
         for step in 0..(1000.0 * seconds / TIME_STEP) as usize {
