@@ -29,7 +29,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 };
 
 const NEURONS: Parameter = Parameter::count("neurons", "neurons of each hidden layer but convolutions", 128, 64);
-const IMAGES: Parameter = Parameter::count("images", "images to learn from", 2_000, 200);
+const IMAGES: Parameter = Parameter::count("images", "images to learn from", 6_000, 200);
 /// The paper finds 1 to 3 good.
 const XI: Parameter = Parameter::quantity("xi", "deviations that the threshold is above the mean, ξ", 1.5, 1.5);
 /// That of the paper.
