@@ -250,20 +250,26 @@ impl Encoder {
     }
 }
 
-/// The step of corrections: the one that suits the quality, or one near it with which they take the bytes that are `left`.
-fn correction_step(shortfall: &Shortfall, header: &Header, left: Option<f64>) -> Result<u8> {
+/// The step of corrections: the one that suits the quality, or of a bitrate the finest, down to two thirds of it, with which they
+/// take no more than the bytes that are `left`. None if all take more, as where the lowest quality hardly has room itself.
+fn correction_step(shortfall: &Shortfall, header: &Header, left: Option<f64>) -> Result<Option<u8>> {
     let usual = usual_step(header.quality);
-    let Some(left) = left else { return Ok(usual) };
-    let (mut finest, mut coarsest) = (usual - usual / 3, usual + usual / 2);
-    // The bytes fall with the step: the finest one that fits.
+    let Some(left) = left else { return Ok(Some(usual)) };
+    let fits = |step: u8| Ok::<_, Error>(shortfall.bytes(step, header.frames())? <= left);
+    let (mut finest, mut coarsest) = (usual - usual / 3, u8::MAX);
+    if !fits(coarsest)? {
+        return Ok(None);
+    }
+    // The bytes fall with the step.
     while finest < coarsest {
         let middle = finest + (coarsest - finest) / 2;
-        match shortfall.bytes(middle, header.frames())? <= left {
-            true => coarsest = middle,
-            false => finest = middle + 1,
+        if fits(middle)? {
+            coarsest = middle;
+        } else {
+            finest = middle + 1;
         }
     }
-    Ok(finest)
+    Ok(Some(finest))
 }
 
 /// Bytes of a file at any setting, by some of its chunks.

@@ -217,6 +217,20 @@ fn effort_makes_the_sound_better() {
     assert!(matches!(Encoder::new(&MODEL).effort(4), Err(Error::Usage(_))));
 }
 
+/// Corrections take what the events leave of a bitrate, and nothing where these alone are more than it.
+#[test]
+fn corrections_take_no_file_above_its_bitrate() {
+    let format = Format { rate: 24_000, channels: 1 };
+    let corrections = |kbps: f64| {
+        let encoder = Encoder::new(&MODEL).bitrate(kbps).unwrap();
+        let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
+        let encoded = encoder.encode_to(music(format, 3.0), format, &mut Vec::new(), progress).unwrap();
+        encoded.summary.correction_bytes
+    };
+    assert_eq!(corrections(0.1), 0);
+    assert!(corrections(8.0) > 0);
+}
+
 /// Eight encoders and decoders in threads of one process give what they give alone.
 #[test]
 fn threads_do_not_disturb_each_other() {

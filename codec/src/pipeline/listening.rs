@@ -51,9 +51,10 @@ impl Shortfall {
         self.frames += u64::from(frames);
     }
 
-    /// Corrections of a chunk, if it is among these and has any.
-    pub(crate) fn corrections(&self, chunk: u32, step: u8) -> Result<Option<Corrections>> {
-        self.coefficients.get(&chunk).map_or(Ok(None), |coefficients| corrections(coefficients, step))
+    /// Corrections of a chunk, if it is among these, has any, and there is a step.
+    pub(crate) fn corrections(&self, chunk: u32, step: Option<u8>) -> Result<Option<Corrections>> {
+        let (Some(coefficients), Some(step)) = (self.coefficients.get(&chunk), step) else { return Ok(None) };
+        corrections(coefficients, step)
     }
 
     /// Bytes that corrections of `frames` frames take, going by these chunks.
@@ -126,8 +127,8 @@ impl Listening {
         self.complete.then_some(&self.shortfall)
     }
 
-    /// The gain in dB that brings the decoded signal, corrected with this step, to the level of the original.
-    pub(crate) fn gain_db(&self, file: &mut ChunkEncoder, header: &Header, step: u8) -> Result<f64> {
+    /// The gain in dB that brings the decoded signal, corrected with this step if there is one, to the level of the original.
+    pub(crate) fn gain_db(&self, file: &mut ChunkEncoder, header: &Header, step: Option<u8>) -> Result<f64> {
         let (model, gain) = (file.model().clone(), file.analysis().gain);
         let decoded: Vec<f64> = self
             .decoded
@@ -188,11 +189,11 @@ pub(crate) fn estimated_shortfall(
 pub(crate) struct LateCorrections {
     decoding: Decoding,
     transform: CorrectionTransform,
-    step: u8,
+    step: Option<u8>,
 }
 
 impl LateCorrections {
-    pub(crate) fn new(model: &Model, quality: Quality, step: u8) -> Result<Self> {
+    pub(crate) fn new(model: &Model, quality: Quality, step: Option<u8>) -> Result<Self> {
         Ok(Self { decoding: Decoding::new(model, quality)?, transform: CorrectionTransform::new(), step })
     }
 
@@ -219,14 +220,16 @@ impl LateCorrections {
 
 fn correct(
     transform: &CorrectionTransform,
-    step: u8,
+    step: Option<u8>,
     file: &mut ChunkEncoder,
     header: &Header,
     heard: Vec<(EncodedChunk, Heard)>,
 ) -> Result<Vec<(EncodedChunk, Option<Corrections>)>> {
     let correct = |(chunk, heard): (EncodedChunk, Heard)| {
         let original = file.features(header, heard.number)?;
-        Ok((chunk, corrections(&transform.forward(&original, &heard.features), step)?))
+        let shortfall =
+            step.map_or(Ok(None), |step| corrections(&transform.forward(&original, &heard.features), step))?;
+        Ok((chunk, shortfall))
     };
     heard.into_iter().map(correct).collect()
 }
@@ -369,7 +372,7 @@ mod tests {
         let (mut bytes, mut least, mut last) = (f64::INFINITY, 0.0, 0.0);
         for step in [1, 20, 60, 200] {
             let corrections: Vec<_> =
-                (0..header.chunks()).map(|chunk| shortfall.corrections(chunk, step).unwrap()).collect();
+                (0..header.chunks()).map(|chunk| shortfall.corrections(chunk, Some(step)).unwrap()).collect();
             let left = lacking(&mut file, &header, &corrections);
             if step == 1 {
                 least = left;
