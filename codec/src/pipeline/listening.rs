@@ -392,7 +392,7 @@ mod tests {
         let (mut file, header) = file(7);
         let listening = Listening::new(&mut file, &header, Firing::default()).unwrap();
         let shortfall = listening.complete().unwrap();
-        let mut late = LateCorrections::new(file.model(), header.quality, 40).unwrap();
+        let mut late = LateCorrections::new(file.model(), header.quality, Some(40)).unwrap();
         let mut found = Vec::new();
         for chunk in file.encoded(&header, Firing::default(), &(0..header.chunks()).collect::<Vec<_>>()).unwrap() {
             found.extend(late.push(&mut file, &header, chunk).unwrap());
@@ -401,7 +401,7 @@ mod tests {
         found.extend(late.finish(&mut file, &header).unwrap());
         for (number, (chunk, corrections)) in (0..).zip(found) {
             assert_eq!(chunk.number, number);
-            assert_eq!(corrections, shortfall.corrections(number, 40).unwrap());
+            assert_eq!(corrections, shortfall.corrections(number, Some(40)).unwrap());
         }
     }
 
